@@ -1,1 +1,5 @@
-//! wanserve
+//! wanserve: an OpenAI-style HTTP API that turns text and pictures into video on a pool of GPUs.
+//!
+//! `ARCHITECTURE.md` is the map.
+
+pub mod domain;
