@@ -57,4 +57,18 @@ pub struct Capabilities {
     pub default_image_sigma_max: f64,
     pub prompt_languages: Vec<String>,
     pub max_prompt_tokens: u32,
+    /// Transformers that share the steps: 1, or 2 for a high-noise and a low-noise one.
+    #[serde(default = "one_expert")]
+    pub experts: u32,
+    /// Whether the deterministic sampler is offered.
+    #[serde(default = "offered")]
+    pub ode: bool,
+}
+
+fn one_expert() -> u32 {
+    1
+}
+
+fn offered() -> bool {
+    true
 }
