@@ -119,7 +119,9 @@ fn source_files(folder: &Path) -> Vec<PathBuf> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() && name != "target" && name != "node_modules" && !name.starts_with('.') {
             found.extend(source_files(&path));
-        } else if path.extension().is_some_and(|e| ["rs", "cu", "cuh", "py", "mjs"].iter().any(|known| e == *known))
+        } else if path
+            .extension()
+            .is_some_and(|e| ["rs", "cu", "cuh", "py", "mjs"].iter().any(|known| e == *known))
         {
             found.push(path);
         }
