@@ -2,5 +2,6 @@
 //!
 //! `ARCHITECTURE.md` is the map.
 
+pub mod config;
 pub mod domain;
 pub mod engine;

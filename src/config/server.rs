@@ -1,0 +1,28 @@
+//! `[server]`: the listeners.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::sources::Section;
+
+/// Loopback by default: nothing is exposed until someone says so.
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// Where the server listens.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The API, health, documents and metrics; port 0 takes a free one. `WANSERVE_SERVER_LISTEN`, default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// The operator API; port 0 takes a free one. `WANSERVE_SERVER_ADMIN_LISTEN`, default `127.0.0.1:8081`.
+    pub admin_listen: SocketAddr,
+}
+
+impl Server {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            listen: section.field("listen", loopback(8080)),
+            admin_listen: section.field("admin_listen", loopback(8081)),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! How one setting is read from text. Messages quote the text, except those of secrets.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A value that a setting can have.
+pub(super) trait Setting: Sized {
+    /// From one text: an environment variable, a flag, or a single value of the file.
+    fn parse(text: &str) -> Result<Self, String>;
+
+    /// From a list of the file.
+    fn parse_list(_texts: &[String]) -> Result<Self, String> {
+        Err("takes one value, not a list".to_owned())
+    }
+
+    /// As the manual shows it.
+    fn show(&self) -> String;
+}
+
+impl Setting for SocketAddr {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("{text:?} is not an address and port such as 127.0.0.1:8080"))
+    }
+
+    fn show(&self) -> String {
+        format!("`{self}`")
+    }
+}
+
+impl Setting for PathBuf {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("a path cannot be empty".to_owned()) } else { Ok(text.into()) }
+    }
+
+    fn show(&self) -> String {
+        format!("`{}`", self.display())
+    }
+}
+
+impl Setting for String {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("cannot be empty".to_owned()) } else { Ok(text.to_owned()) }
+    }
+
+    fn show(&self) -> String {
+        format!("`{self}`")
+    }
+}
+
+/// A whole number above zero.
+impl Setting for u32 {
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| format!("{text:?} is not a whole number above 0"))
+    }
+
+    fn show(&self) -> String {
+        format!("`{self}`")
+    }
+}
+
+/// Whole seconds above zero.
+impl Setting for Duration {
+    fn parse(text: &str) -> Result<Self, String> {
+        u32::parse(text).map(|seconds| Self::from_secs(u64::from(seconds)))
+    }
+
+    fn show(&self) -> String {
+        format!("`{}`", self.as_secs())
+    }
+}
+
+impl<T: Setting> Setting for Option<T> {
+    fn parse(text: &str) -> Result<Self, String> {
+        T::parse(text).map(Some)
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or("none".to_owned(), T::show)
+    }
+}
+
+/// Separated by commas in text.
+impl<T: Setting> Setting for Vec<T> {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.split(',').map(|item| T::parse(item.trim())).collect()
+    }
+
+    fn parse_list(texts: &[String]) -> Result<Self, String> {
+        texts.iter().map(|item| T::parse(item)).collect()
+    }
+
+    fn show(&self) -> String {
+        self.iter().map(T::show).collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,112 @@
+//! `[workers]`: the processes that own the devices.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::secret::Secret;
+use super::setting::Setting;
+use super::sources::Section;
+
+/// One device, as a worker is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Device {
+    Cpu,
+    /// The GPU with this number, as the driver counts.
+    Cuda(u32),
+}
+
+/// Which devices get a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Devices {
+    /// Every GPU that this build can use, or else the CPU.
+    Auto,
+    /// These; none at all makes a server that waits for remote workers.
+    These(Vec<Device>),
+}
+
+/// Worker processes of this machine and those that join over the network.
+#[derive(Debug, Clone)]
+pub struct Workers {
+    /// `auto`, `none`, or a list of `cpu` and `cuda:<n>`. `WANSERVE_WORKERS_DEVICES`, default `auto`.
+    pub devices: Devices,
+    /// Lets workers of other machines join over the main listener. `WANSERVE_WORKERS_TOKEN`, default none: nobody may.
+    pub token: Option<Secret>,
+    /// How long a stop waits for running jobs before it hands them back. `WANSERVE_WORKERS_DRAIN_SECONDS`,
+    /// default 25: under the 30 s that service managers give before they kill.
+    pub drain: Duration,
+}
+
+impl Workers {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            devices: section.field("devices", Devices::Auto),
+            token: section.field("token", None),
+            drain: section.field("drain_seconds", Duration::from_secs(25)),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => out.write_str("cpu"),
+            Self::Cuda(number) => write!(out, "cuda:{number}"),
+        }
+    }
+}
+
+impl Setting for Device {
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = text.strip_prefix("cuda:").map(str::parse);
+        match (text, number) {
+            ("cpu", _) => Ok(Self::Cpu),
+            (_, Some(Ok(number))) => Ok(Self::Cuda(number)),
+            _ => Err(format!("{text:?} is not a device: cpu or cuda:<number>")),
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("`{self}`")
+    }
+}
+
+impl std::str::FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+}
+
+impl Setting for Devices {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::These(Vec::new())),
+            list => Vec::parse(list).and_then(Self::distinct),
+        }
+    }
+
+    fn parse_list(texts: &[String]) -> Result<Self, String> {
+        Vec::parse_list(texts).and_then(Self::distinct)
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Auto => "`auto`".to_owned(),
+            Self::These(devices) if devices.is_empty() => "`none`".to_owned(),
+            Self::These(devices) => devices.show(),
+        }
+    }
+}
+
+impl Devices {
+    /// Two workers on one device would fight for its memory.
+    fn distinct(devices: Vec<Device>) -> Result<Self, String> {
+        let mut seen = std::collections::HashSet::new();
+        match devices.iter().find(|device| !seen.insert(**device)) {
+            Some(twice) => Err(format!("{twice} is named twice")),
+            None => Ok(Self::These(devices)),
+        }
+    }
+}
