@@ -190,13 +190,11 @@ fn parse(text: &str) -> Result<Table, String> {
 }
 
 fn from_file<T: Setting>(value: &Value) -> Result<T, String> {
-    match value {
-        Value::Array(items) => {
-            let texts: Option<Vec<_>> = items.iter().map(plain).collect();
-            T::parse_list(&texts.ok_or("a list holds plain values only")?)
-        }
-        single => T::parse(&plain(single).ok_or("is not a section")?),
+    if let Value::Array(items) = value {
+        let texts: Option<Vec<_>> = items.iter().map(plain).collect();
+        return T::parse_list(&texts.ok_or("a list holds plain values only")?);
     }
+    T::parse(&plain(value).ok_or("is not a section")?)
 }
 
 fn plain(value: &Value) -> Option<String> {

@@ -4,6 +4,7 @@
 //! Read in this order: what is asked for (`video`, `size`, `model`, `prompt`), what the owner should know (`warning`),
 //! how far it is (`stage`), and what it is called (`id`).
 
+pub mod asset;
 pub mod id;
 pub mod model;
 pub mod picture;
