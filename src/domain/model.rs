@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::size::{AspectRatio, Resolution};
+use super::size::{AspectRatio, Resolution, Size};
 use super::video::{AttentionType, Operation};
 
 /// The name of a deployed model, in lower case.
@@ -63,6 +63,14 @@ pub struct Capabilities {
     /// Whether the deterministic sampler is offered.
     #[serde(default = "offered")]
     pub ode: bool,
+}
+
+impl Capabilities {
+    /// Every size offered, row by row.
+    pub fn sizes(&self) -> impl Iterator<Item = Size> {
+        let columns = &self.aspect_ratios;
+        self.resolutions.iter().flat_map(move |row| columns.iter().map(move |column| row.size(*column)))
+    }
 }
 
 fn one_expert() -> u32 {

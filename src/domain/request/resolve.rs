@@ -1,0 +1,177 @@
+//! The whole way from a request to a spec, in the order in which the contract lists the parameters.
+
+use std::collections::BTreeMap;
+
+use super::VideoRequest;
+use super::attention::variant;
+use super::catalog::{DeployedModel, ModelCatalog};
+use super::extras;
+use super::fault::{BadRequest, RequestFault};
+use super::sampling::{low_noise_unused, sampling};
+use super::shape::{shape, wanted_resolution};
+use crate::domain::prompt::is_mostly_non_latin;
+use crate::domain::size::Size;
+use crate::domain::video::{ImageFit, Operation, VideoSpec};
+use crate::domain::warning::{Warning, WarningCode};
+
+/// The longest prompt, in Unicode scalar values.
+const MAX_PROMPT_CHARS: usize = 32_000;
+
+/// Prompts under this many tokens say too little for a good clip.
+const SHORT_PROMPT_TOKENS: u32 = 8;
+
+/// Sparsity under which pictures visibly suffer.
+const LOW_TOPK: f64 = 0.1;
+
+/// Relative change of shape by stretching that nobody notices.
+const SLIGHT_STRETCH: f64 = 0.02;
+
+/// Sides of the first frame's picture, upright, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceImage {
+    pub width: u32,
+    pub height: u32,
+}
+
+/// What the text encoder of a model makes of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptFacts {
+    /// The text that is encoded.
+    pub effective_prompt: String,
+    /// Its length in tokens before cutting; `None` where no tokenizer is at hand.
+    pub tokens: Option<u32>,
+}
+
+/// What a request is judged by besides itself.
+pub struct Context<'a> {
+    pub catalog: &'a ModelCatalog,
+    /// The first frame's picture; `None` makes a video from text.
+    pub image: Option<SourceImage>,
+    /// Used where the request names no seed.
+    pub fresh_seed: u32,
+    /// Whether this server calls back.
+    pub callbacks: bool,
+    /// Reads a prompt as a model does; the flag is `normalize_prompt`.
+    pub read_prompt: &'a dyn Fn(&DeployedModel, &str, bool) -> PromptFacts,
+}
+
+/// A request that keeps all the rules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    pub spec: VideoSpec,
+    /// As the caller wrote it.
+    pub requested_model: Option<String>,
+    pub warnings: Vec<Warning>,
+    pub asset_ttl_seconds: u32,
+    pub callback_url: Option<String>,
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Checks every parameter and fills in every default; the first fault in schema order is reported.
+pub fn accept(request: &VideoRequest, context: &Context<'_>) -> Result<Accepted, BadRequest> {
+    let prompt = prompt(request)?;
+    let with_image = context.image.is_some();
+    let model = context.catalog.choose(request.model.as_deref(), with_image, wanted_resolution(request))?;
+    let capabilities = &model.capabilities;
+    let shape = shape(request, capabilities, context.image)?;
+    let sampling = sampling(request, capabilities, with_image)?;
+    let variant = variant(request, model)?;
+    let normalize_prompt = request.normalize_prompt.unwrap_or(true);
+    let asset_ttl_seconds = extras::asset_ttl_seconds(request)?;
+    let callback_url = extras::callback_url(request, context.callbacks)?;
+    let metadata = extras::metadata(request)?;
+    let facts = (context.read_prompt)(model, prompt, normalize_prompt);
+    if facts.effective_prompt.is_empty() {
+        return Err(BadRequest::value("prompt", "the prompt has no visible text"));
+    }
+    let spec = VideoSpec {
+        model: model.id.clone(),
+        operation: if with_image { Operation::ImageToVideo } else { Operation::TextToVideo },
+        prompt: prompt.to_owned(),
+        effective_prompt: facts.effective_prompt,
+        size: shape.size,
+        resolution: shape.resolution,
+        aspect_ratio: shape.aspect_ratio,
+        frames: sampling.frames,
+        steps: sampling.steps,
+        seed: sampling.seed.unwrap_or(context.fresh_seed),
+        sigma_max: sampling.sigma_max,
+        ode: sampling.ode,
+        boundary: sampling.boundary,
+        adaptive_resolution: shape.adaptive_resolution,
+        image_fit: shape.image_fit,
+        attention: variant.attention,
+        sla_topk: variant.sla_topk,
+        quant_linear: variant.quant_linear,
+        normalize_prompt,
+    };
+    let warnings = warnings(&spec, model, facts.tokens, context.image);
+    let requested_model = request.model.clone();
+    Ok(Accepted { spec, requested_model, warnings, asset_ttl_seconds, callback_url, metadata })
+}
+
+fn prompt(request: &VideoRequest) -> Result<&str, BadRequest> {
+    let Some(prompt) = &request.prompt else {
+        return Err(BadRequest::new(RequestFault::Missing, "prompt", "`prompt` is required"));
+    };
+    if prompt.trim().is_empty() {
+        return Err(BadRequest::value("prompt", "the prompt is blank"));
+    }
+    if prompt.chars().nth(MAX_PROMPT_CHARS).is_some() {
+        let message = format!("the prompt has more than {MAX_PROMPT_CHARS} characters");
+        return Err(BadRequest::new(RequestFault::TooLong, "prompt", message));
+    }
+    Ok(prompt)
+}
+
+fn warnings(
+    spec: &VideoSpec,
+    model: &DeployedModel,
+    tokens: Option<u32>,
+    image: Option<SourceImage>,
+) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |code, param: &str, message: String| {
+        warnings.push(Warning { code, message, param: Some(param.to_owned()) });
+    };
+    let most = model.capabilities.max_prompt_tokens;
+    if let Some(tokens) = tokens.filter(|tokens| *tokens > most) {
+        let message = format!("the prompt has {tokens} tokens; those after the first {most} are not read");
+        warn(WarningCode::PromptTruncated, "prompt", message);
+    }
+    if let Some(tokens) = tokens.filter(|tokens| *tokens < SHORT_PROMPT_TOKENS) {
+        let message =
+            format!("the prompt has only {tokens} tokens; a fuller description gives better videos");
+        warn(WarningCode::PromptShort, "prompt", message);
+    }
+    if is_mostly_non_latin(&spec.prompt) {
+        let message =
+            "the prompt is mostly not in Latin script; English prompts are the best tested".to_owned();
+        warn(WarningCode::PromptNotEnglish, "prompt", message);
+    }
+    let best = model.capabilities.best_resolution;
+    if spec.resolution != best {
+        let message = format!("this model is at its best at {}", best.as_str());
+        warn(WarningCode::ResolutionNotBest, "resolution", message);
+    }
+    if spec.sla_topk.is_some_and(|topk| topk < LOW_TOPK) {
+        let message = format!("`sla_topk` under {LOW_TOPK} costs visible quality");
+        warn(WarningCode::SlaTopkLow, "sla_topk", message);
+    }
+    if spec.boundary.is_some_and(|boundary| low_noise_unused(spec.sigma_max, spec.steps, boundary)) {
+        let message = "with these steps the low-noise expert never runs".to_owned();
+        warn(WarningCode::LowNoiseModelUnused, "boundary", message);
+    }
+    let stretched = spec.image_fit == Some(ImageFit::Stretch);
+    if image.is_some_and(|image| stretched && changes_aspect(image, spec.size)) {
+        let message = "the picture is stretched out of its shape".to_owned();
+        warn(WarningCode::AspectChanged, "image_fit", message);
+    }
+    warnings
+}
+
+fn changes_aspect(image: SourceImage, size: Size) -> bool {
+    let before = f64::from(image.width) / f64::from(image.height);
+    let after = f64::from(size.width()) / f64::from(size.height());
+    (after / before - 1.0).abs() > SLIGHT_STRETCH
+}
