@@ -1,5 +1,6 @@
 //! Tensors, synchronous: weights and a specification in, frames out. No async, no network, no SQL.
 //!
-//! Read in this order: where numbers come from (`weights`).
+//! Read in this order: the networks (`models`), where their numbers come from (`weights`).
 
+pub mod models;
 pub mod weights;

@@ -1,0 +1,8 @@
+//! The diffusion transformer: Wan2.1 from text, Wan2.2 from a picture too.
+//! Read in this order: its numbers (`config`), its tensors (`names`).
+
+mod config;
+mod names;
+
+pub use config::{LATENT_CHANNELS, MASK_CHANNELS, ModelType, PATCH, WanConfig};
+pub use names::{LinearFormat, expected_tensors};
