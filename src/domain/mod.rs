@@ -2,15 +2,24 @@
 //! whoever needs a time or a random number hands it in.
 //!
 //! Read in this order: what is asked for (`video`, `size`, `model`, `prompt`), how a request is judged (`request`, `warning`),
-//! how far it is (`stage`), and what it is called (`id`).
+//! the job that makes it (`job`, `moves`, `failure`, `stage`), what comes of it (`asset`, `event`, `usage`), who may ask
+//! (`key`), how a worker gets and returns it (`lease`), and what things are called (`id`).
 
 pub mod asset;
+pub mod clock;
+pub mod event;
+pub mod failure;
 pub mod id;
+pub mod job;
+pub mod key;
+pub mod lease;
 pub mod model;
+pub mod moves;
 pub mod picture;
 pub mod prompt;
 pub mod request;
 pub mod size;
 pub mod stage;
+pub mod usage;
 pub mod video;
 pub mod warning;
