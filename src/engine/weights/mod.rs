@@ -1,7 +1,19 @@
 //! Where a network's numbers come from: published checkpoints, our own files, or a seed.
 //! A source only hands out bytes under published names; it never knows what a network does with them.
 
+//!
+//! Read in this order: the two file formats (`safetensors`, `pth`) over a mapped file (`mapped`), and what can be wrong.
+
+mod error;
+mod mapped;
+mod pth;
+mod safetensors;
+
 use std::borrow::Cow;
+
+pub use error::{FormatError, WeightError};
+pub use pth::{ElementType, PthFile};
+pub use safetensors::{SafetensorsFile, write as write_safetensors};
 
 /// Number format in which a tensor is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +31,16 @@ impl WeightType {
             Self::F32 => 4,
             Self::F16 | Self::BF16 => 2,
             Self::I8 => 1,
+        }
+    }
+
+    /// As messages name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+            Self::I8 => "int8",
         }
     }
 }
@@ -39,21 +61,4 @@ pub trait WeightSource {
     fn contains(&self, name: &str) -> bool;
     /// Every name, sorted.
     fn names(&self) -> Vec<String>;
-}
-
-/// Why a tensor, or a whole file, cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum WeightError {
-    #[error("tensor `{name}` is missing")]
-    Missing { name: String },
-    #[error("tensor `{name}` has the shape {found:?}, the model needs {expected:?}")]
-    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
-    #[error("tensor `{name}` is stored as {found:?}, which cannot stand there")]
-    Type { name: String, found: WeightType },
-    #[error("tensor `{name}` is not part of the model")]
-    Unexpected { name: String },
-    #[error("{file}: {what}")]
-    Broken { file: String, what: String },
-    #[error("cannot read {file}: {source}")]
-    Io { file: String, source: std::io::Error },
 }

@@ -1,0 +1,66 @@
+//! What can be wrong with weights: the file, or the tensors in it. Every message names the file or the key.
+
+use std::path::{Path, PathBuf};
+
+use super::WeightType;
+
+/// Why a tensor, or a whole file, cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightError {
+    #[error("tensor `{name}` is missing")]
+    Missing { name: String },
+    #[error("tensor `{name}` has the shape {found:?}, the model needs {expected:?}")]
+    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("tensor `{name}` is stored as {}, which cannot stand there", found.as_str())]
+    Type { name: String, found: WeightType },
+    #[error("tensor `{name}` is stored as {found}, which no network of the family has")]
+    Element { name: String, found: String },
+    #[error("tensor `{name}` is not part of the model")]
+    Unexpected { name: String },
+    #[error("cannot read {}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{}: {source}", path.display())]
+    Format { path: PathBuf, source: FormatError },
+}
+
+/// Why a checkpoint's bytes cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    #[error("a legacy (non-zip) torch pickle; save it again with torch 1.6 or newer")]
+    Legacy,
+    #[error("not a torch zip checkpoint")]
+    NotZip,
+    #[error("truncated: {0}")]
+    Truncated(&'static str),
+    #[error("bad zip archive: {0}")]
+    Zip(&'static str),
+    #[error("bad zip entry `{name}`: {reason}")]
+    Entry { name: String, reason: &'static str },
+    #[error("bad pickle at byte {at}: {reason}")]
+    Pickle { at: usize, reason: &'static str },
+    #[error("pickle opcode {code:#04x} at byte {at} is not allowed")]
+    Opcode { at: usize, code: u8 },
+    #[error("the pickle asks for `{0}`, which is not allowed")]
+    Global(String),
+    #[error("key `{key}` is not a tensor; a flat state dict is needed")]
+    NotATensor { key: String },
+    #[error("key `{key}`: {reason}")]
+    Tensor { key: String, reason: &'static str },
+    #[error("bad safetensors file: {0}")]
+    Safetensors(String),
+}
+
+impl FormatError {
+    /// Names the file the error was found in.
+    pub fn within(self, path: &Path) -> WeightError {
+        WeightError::Format { path: path.to_owned(), source: self }
+    }
+}
+
+impl WeightError {
+    /// Names the file an operation failed on.
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
