@@ -6,7 +6,7 @@ import os
 import torch
 from safetensors.torch import load_file, save_file
 
-PART_BYTES = 14_000_000
+PART_BYTES = 16_000_000
 
 
 def save(state, folder, name, dtype=torch.float32):

@@ -1,0 +1,97 @@
+"""Trains the judge on renders that are degraded at random, as a small VAE degrades them.
+
+`python train_judge.py --minutes 1.7 --out DIR [--device cuda:1]`
+"""
+
+import argparse
+import time
+
+import torch
+import torch.nn.functional as F
+
+import checkpoint
+from judge import Judge, shrink
+from run import STARTED, make_bank, say
+from scenes import FIELDS
+
+SEED = 4242
+BATCH = 96
+RATE = 2e-3
+
+
+def degrade(x):
+    """Random blur, noise, tone and shift of `[b, t, h, w, 3]` in [-1, 1]; one strength a batch."""
+    b, t, h, w, _ = x.shape
+    if torch.rand(()) < 0.6:
+        k = 1 + 2 * int(torch.randint(3, ()))
+        y = x.flatten(0, 1).permute(0, 3, 1, 2)
+        blur = F.avg_pool2d(F.pad(y, (k // 2,) * 4, mode="replicate"), k, 1)
+        amount = torch.rand(b, device=x.device).repeat_interleave(t).view(-1, 1, 1, 1)
+        x = (y + (blur - y) * amount).permute(0, 2, 3, 1).unflatten(0, (b, t))
+    shape = (b, 1, 1, 1, 1)
+    x = x + torch.randn_like(x) * 0.12 * torch.rand(shape, device=x.device)
+    x = x * (1 + 0.12 * torch.randn(shape, device=x.device)) + 0.05 * torch.randn(b, 1, 1, 1, 3, device=x.device)
+    dy, dx = (int(v) for v in torch.randint(-3, 4, (2,)))
+    return torch.roll(x, (dy, dx), (2, 3))
+
+
+def accuracy(judge, video, scenes, shuffled=False):
+    judge.eval()
+    right = {}
+    order = torch.randperm(len(video)) if shuffled else torch.arange(len(video))
+    with torch.no_grad():
+        for at in range(0, len(video), 64):
+            logits = judge(video[at:at + 64].float() / 127.5 - 1)
+            for k, v in logits.items():
+                right.setdefault(k, []).append((v.argmax(1).cpu() == scenes[k][order[at:at + 64]]).float())
+    judge.train()
+    return {k: round(torch.cat(v).mean().item() * 100, 1) for k, v in right.items()}
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--minutes", type=float, required=True)
+    args.add_argument("--out", required=True)
+    args.add_argument("--clips", type=int, default=12288)
+    args.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    a = args.parse_args()
+    device = torch.device(a.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.manual_seed(SEED)
+
+    def reduce(v, m):
+        return shrink(v), m[:, :1, :1, :1]
+
+    video, _, scenes = make_bank(a.clips, SEED, device, reduce=reduce)
+    test, _, test_scenes = make_bank(max(8, a.clips // 12), SEED + 1, device, reduce=reduce, test=True, two=0.0)
+    labels = {k: scenes[k].to(device) for k in FIELDS}
+    say(0, "judge bank", len(video))
+    judge = Judge().to(device)
+    opt = torch.optim.AdamW(judge.parameters(), lr=RATE, weight_decay=0.02)
+    begin, budget, steps = time.time(), a.minutes * 60 - (time.time() - STARTED) - 5, 0
+    while True:
+        progress = (time.time() - begin) / budget
+        if progress >= 1:
+            break
+        for group in opt.param_groups:
+            group["lr"] = RATE * min(1.0, steps / 50) * (1 - progress)
+        pick = torch.randint(len(video), (min(BATCH, len(video)),), device=device)
+        x = degrade(video[pick].float() / 127.5 - 1)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            logits = judge(x)
+        loss = sum(F.cross_entropy(v.float(), labels[k][pick]) for k, v in logits.items())
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        opt.step()
+        steps += 1
+        if steps % 200 == 0:
+            say(0, "judge", steps, round(loss.item(), 3))
+    say(0, "judge steps", steps, "unseen", accuracy(judge, test, test_scenes))
+    say(0, "judge shuffled", accuracy(judge, test, test_scenes, shuffled=True))
+    state = {k: v for k, v in judge.state_dict().items()}
+    checkpoint.save(state, a.out, "judge", torch.bfloat16)
+
+
+if __name__ == "__main__":
+    main()
