@@ -7,3 +7,4 @@ pub mod domain;
 pub mod engine;
 pub mod metrics;
 pub mod storage;
+pub mod store;

@@ -2,11 +2,12 @@
 //! whoever needs a time or a random number hands it in.
 //!
 //! Read in this order: what is asked for (`video`, `size`, `model`, `prompt`), how a request is judged (`request`, `warning`),
-//! the job that makes it (`job`, `moves`, `failure`, `stage`), what comes of it (`asset`, `event`, `usage`), who may ask
-//! (`key`), how a worker gets and returns it (`lease`), and what things are called (`id`).
+//! the job that makes it (`job`, `moves`, `failure`, `stage`), what comes of it (`asset`, `event`, `usage`, `estimate`), who may ask
+//! (`tenant`, `key`), how a worker gets and returns it (`lease`), and what things are called (`id`).
 
 pub mod asset;
 pub mod clock;
+pub mod estimate;
 pub mod event;
 pub mod failure;
 pub mod id;
@@ -20,6 +21,7 @@ pub mod prompt;
 pub mod request;
 pub mod size;
 pub mod stage;
+pub mod tenant;
 pub mod usage;
 pub mod video;
 pub mod warning;

@@ -1,0 +1,36 @@
+//! Whose things are whose: organisation, project, service account.
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::UnixMillis;
+use super::id::{OrganizationId, ProjectId, ServiceAccountId};
+
+/// Billing, quota, suspension.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organization {
+    pub id: OrganizationId,
+    pub name: String,
+    pub created_at: UnixMillis,
+    /// Set while nothing may be done in its name.
+    pub suspended_at: Option<UnixMillis>,
+}
+
+/// The unit of isolation: jobs, files, keys and limits belong to one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    pub id: ProjectId,
+    pub organization: OrganizationId,
+    pub name: String,
+    pub created_at: UnixMillis,
+    /// Set once it is closed for good.
+    pub archived_at: Option<UnixMillis>,
+}
+
+/// What a project key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceAccount {
+    pub id: ServiceAccountId,
+    pub project: ProjectId,
+    pub name: String,
+    pub created_at: UnixMillis,
+}

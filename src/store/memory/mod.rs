@@ -1,0 +1,119 @@
+//! The model of the store: plain maps behind one lock. The definition that the SQL store is compared with,
+//! and the store of tests. Nothing survives the process.
+
+mod jobs;
+mod tenants;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{EstimateStore, OutboxStore, Pending, Reach, StoreError, UsageQuery, UsageStore};
+use crate::domain::clock::UnixMillis;
+use crate::domain::estimate::{Estimate, Shape};
+use crate::domain::event::Event;
+use crate::domain::id::{EventId, KeyId, OrganizationId, ProjectId, ServiceAccountId, VideoId};
+use crate::domain::job::Job;
+use crate::domain::key::KeyRecord;
+use crate::domain::tenant::{Organization, Project, ServiceAccount};
+use crate::domain::usage::UsageRecord;
+
+/// A store that forgets.
+#[derive(Debug, Default)]
+pub struct Memory {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    jobs: BTreeMap<VideoId, Job>,
+    /// Deleted jobs and their projects: a page may still begin behind one.
+    gone: BTreeMap<VideoId, ProjectId>,
+    used_keys: HashMap<UsedKey, Use>,
+    /// The flag says whether it is settled.
+    events: BTreeMap<EventId, (Event, bool)>,
+    usage: BTreeMap<VideoId, UsageRecord>,
+    estimates: BTreeMap<Shape, Estimate>,
+    organizations: BTreeMap<OrganizationId, Organization>,
+    projects: BTreeMap<ProjectId, Project>,
+    accounts: BTreeMap<ServiceAccountId, ServiceAccount>,
+    keys: BTreeMap<KeyId, KeyRecord>,
+}
+
+/// Project, route and idempotency key.
+type UsedKey = (ProjectId, String, String);
+
+#[derive(Debug)]
+struct Use {
+    fingerprint: String,
+    video: VideoId,
+    at: UnixMillis,
+}
+
+impl Memory {
+    /// Runs the operation under the lock; it is over when the future is made.
+    fn run<'a, T: Send + 'a>(
+        &self,
+        operation: impl FnOnce(&mut Tables) -> Result<T, StoreError>,
+    ) -> Pending<'a, T> {
+        let answer = operation(&mut self.lock());
+        Box::pin(async move { answer })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OutboxStore for Memory {
+    fn pending_events(&self, limit: u32) -> Pending<'_, Vec<Event>> {
+        self.run(|tables| {
+            let pending = tables.events.values().filter(|(_, settled)| !settled);
+            Ok(pending.map(|(event, _)| event.clone()).take(limit as usize).collect())
+        })
+    }
+
+    fn events(&self, reach: Reach, video: VideoId) -> Pending<'_, Vec<Event>> {
+        self.run(|tables| {
+            let events = tables.events.values().map(|(event, _)| event);
+            let events = events.filter(|event| event.video == video && reach.covers(event.project));
+            Ok(events.cloned().collect())
+        })
+    }
+
+    fn settle_event(&self, event: EventId) -> Pending<'_, ()> {
+        self.run(|tables| {
+            if let Some((_, settled)) = tables.events.get_mut(&event) {
+                *settled = true;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl UsageStore for Memory {
+    fn usage(&self, query: UsageQuery) -> Pending<'_, Vec<UsageRecord>> {
+        self.run(|tables| {
+            let meant = |record: &&UsageRecord| {
+                record.organization == query.organization
+                    && query.project.is_none_or(|project| project == record.project)
+                    && (query.from..query.to).contains(&record.at)
+            };
+            let mut records: Vec<_> = tables.usage.values().filter(meant).cloned().collect();
+            records.sort_by_key(|record| (record.at, record.video));
+            Ok(records)
+        })
+    }
+}
+
+impl EstimateStore for Memory {
+    fn estimates(&self) -> Pending<'_, Vec<Estimate>> {
+        self.run(|tables| Ok(tables.estimates.values().cloned().collect()))
+    }
+
+    fn save_estimate(&self, estimate: Estimate) -> Pending<'_, ()> {
+        self.run(|tables| {
+            tables.estimates.insert(estimate.shape.clone(), estimate);
+            Ok(())
+        })
+    }
+}

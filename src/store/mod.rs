@@ -1,0 +1,125 @@
+//! Durable truth: jobs, the outbox, bookings, tenants and keys. Knows what a move means only through `domain`;
+//! never decides which job runs, and never holds anything that exists nowhere else.
+//!
+//! [`Memory`] is the model; every other implementer is compared with it.
+
+mod error;
+mod memory;
+mod query;
+
+use std::pin::Pin;
+
+pub use error::StoreError;
+pub use memory::Memory;
+pub use query::{
+    Admission, Admitted, Aged, Change, Deleted, Idempotency, JobFilter, JobPage, JobQuery, Order, Reach,
+    UsageQuery,
+};
+
+use crate::domain::clock::UnixMillis;
+use crate::domain::estimate::Estimate;
+use crate::domain::event::Event;
+use crate::domain::id::{EventId, KeyId, OrganizationId, ProjectId, VideoId};
+use crate::domain::job::Job;
+use crate::domain::key::{KeyRecord, ProjectScope};
+use crate::domain::tenant::{Organization, Project, ServiceAccount};
+use crate::domain::usage::UsageRecord;
+
+/// The future of a store operation. What it answers is durable.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Everything durable.
+pub trait Store: JobStore + OutboxStore + UsageStore + EstimateStore + TenantStore + KeyStore {}
+
+impl<T: JobStore + OutboxStore + UsageStore + EstimateStore + TenantStore + KeyStore> Store for T {}
+
+/// The jobs.
+pub trait JobStore: Send + Sync {
+    /// Admits a job together with its idempotency key, or neither.
+    fn admit(&self, admission: Admission) -> Pending<'_, Admitted>;
+
+    /// Makes a move. In the same transaction: the event, and at the end of a job its booking. Answers the job after it.
+    fn change(&self, change: Change) -> Pending<'_, Job>;
+
+    /// The job, if it exists within reach.
+    fn job(&self, reach: Reach, video: VideoId) -> Pending<'_, Option<Job>>;
+
+    /// A page of a project's jobs by time of creation. [`StoreError::NotFound`] if `after` never was a job of the project.
+    fn jobs(&self, scope: ProjectScope, query: JobQuery) -> Pending<'_, JobPage>;
+
+    /// How many of a project's jobs have not ended.
+    fn active_jobs(&self, scope: ProjectScope) -> Pending<'_, u32>;
+
+    /// Every job that has not ended, oldest first: what a scheduler starts from.
+    fn unfinished(&self) -> Pending<'_, Vec<Job>>;
+
+    /// Up to `limit` jobs that time has overtaken.
+    fn aged(&self, aged: Aged, limit: u32) -> Pending<'_, Vec<Job>>;
+
+    /// Forgets an ended job; its bookings and events stay. Answers what it left in storage.
+    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Deleted>;
+}
+
+/// What happened and has not been told yet.
+pub trait OutboxStore: Send + Sync {
+    /// Up to `limit` events that are not settled, oldest first.
+    fn pending_events(&self, limit: u32) -> Pending<'_, Vec<Event>>;
+
+    /// Every event of a job, oldest first, settled ones too.
+    fn events(&self, reach: Reach, video: VideoId) -> Pending<'_, Vec<Event>>;
+
+    /// Nothing more is to be done about it.
+    fn settle_event(&self, event: EventId) -> Pending<'_, ()>;
+}
+
+/// What has been booked.
+pub trait UsageStore: Send + Sync {
+    /// The bookings asked for, oldest first.
+    fn usage(&self, query: UsageQuery) -> Pending<'_, Vec<UsageRecord>>;
+}
+
+/// Measured costs, kept so that a restart does not forget them.
+pub trait EstimateStore: Send + Sync {
+    /// All of them.
+    fn estimates(&self) -> Pending<'_, Vec<Estimate>>;
+
+    /// Replaces the estimate of that shape.
+    fn save_estimate(&self, estimate: Estimate) -> Pending<'_, ()>;
+}
+
+/// Organisations, projects and service accounts. A `save` inserts or replaces by id.
+pub trait TenantStore: Send + Sync {
+    /// Every organisation, oldest first.
+    fn organizations(&self) -> Pending<'_, Vec<Organization>>;
+
+    fn save_organization(&self, organization: Organization) -> Pending<'_, ()>;
+
+    /// The projects of an organisation, oldest first.
+    fn projects(&self, organization: OrganizationId) -> Pending<'_, Vec<Project>>;
+
+    fn project(&self, project: ProjectId) -> Pending<'_, Option<Project>>;
+
+    fn save_project(&self, project: Project) -> Pending<'_, ()>;
+
+    /// The service accounts of a project, oldest first.
+    fn accounts(&self, project: ProjectId) -> Pending<'_, Vec<ServiceAccount>>;
+
+    fn save_account(&self, account: ServiceAccount) -> Pending<'_, ()>;
+}
+
+/// The keys. No secret is among them.
+pub trait KeyStore: Send + Sync {
+    /// Found by the 16 characters in the key's text; revoked and expired ones too.
+    fn key_by_handle(&self, handle: String) -> Pending<'_, Option<KeyRecord>>;
+
+    fn key(&self, key: KeyId) -> Pending<'_, Option<KeyRecord>>;
+
+    /// Every key, oldest first.
+    fn keys(&self) -> Pending<'_, Vec<KeyRecord>>;
+
+    /// Inserts or replaces by id.
+    fn save_key(&self, key: KeyRecord) -> Pending<'_, ()>;
+
+    /// Notes that a key was used.
+    fn touch_key(&self, key: KeyId, at: UnixMillis) -> Pending<'_, ()>;
+}

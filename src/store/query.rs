@@ -1,0 +1,152 @@
+//! What can be asked of the store, and what it answers.
+
+use crate::domain::asset::Asset;
+use crate::domain::clock::UnixMillis;
+use crate::domain::id::{EventId, OrganizationId, ProjectId, VideoId};
+use crate::domain::job::{Job, JobState};
+use crate::domain::key::ProjectScope;
+use crate::domain::model::ModelId;
+use crate::domain::moves::Move;
+use crate::domain::video::Operation;
+
+/// Whose jobs may be touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The server itself.
+    Everywhere,
+    /// A caller: everything else does not exist.
+    Project(ProjectScope),
+}
+
+/// A job to admit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admission {
+    pub job: Job,
+    /// The most jobs of the project that may be queued or running, this one included; `None` is unlimited.
+    pub max_active: Option<u32>,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What makes a repeated request the same request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Route template and path ids.
+    pub route: String,
+    pub key: String,
+    /// Digest of what was asked for.
+    pub fingerprint: String,
+    /// Uses of the key before this moment are forgotten.
+    pub forget_before: UnixMillis,
+}
+
+/// What became of an [`Admission`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Admitted {
+    New,
+    /// The key had been used for this very request; the job is the one made then, as it is now.
+    Replayed(Box<Job>),
+}
+
+/// A move to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub reach: Reach,
+    pub video: VideoId,
+    pub step: Move,
+    pub at: UnixMillis,
+    /// The id of the event, should the move be worth one.
+    pub event: EventId,
+}
+
+/// Newest or oldest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    #[default]
+    Newest,
+    Oldest,
+}
+
+/// Which jobs of a project to list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobQuery {
+    pub order: Order,
+    /// The page begins behind this job, which may have been deleted.
+    pub after: Option<VideoId>,
+    pub limit: u32,
+    pub filter: JobFilter,
+}
+
+/// Conditions that a listed job meets; an absent one holds for all.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobFilter {
+    pub state: Option<JobState>,
+    pub model: Option<ModelId>,
+    pub operation: Option<Operation>,
+    /// Exclusive.
+    pub created_after: Option<UnixMillis>,
+    /// Exclusive.
+    pub created_before: Option<UnixMillis>,
+    /// Equal to the seed used.
+    pub seed: Option<u32>,
+    /// All of these pairs.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// A page of jobs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobPage {
+    pub jobs: Vec<Job>,
+    /// Whether another page follows.
+    pub has_more: bool,
+}
+
+/// Jobs that time has overtaken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aged {
+    /// Completed, with assets that should have vanished by this moment.
+    AssetsExpired(UnixMillis),
+    /// Ended before this moment.
+    Ended(UnixMillis),
+}
+
+/// A job that the store no longer has, and what it left in storage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deleted {
+    pub scope: ProjectScope,
+    pub epoch: u32,
+    pub assets: Vec<Asset>,
+}
+
+/// Which bookings to read: those with `from <= at < to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageQuery {
+    pub organization: OrganizationId,
+    /// `None` is every project of the organisation.
+    pub project: Option<ProjectId>,
+    pub from: UnixMillis,
+    pub to: UnixMillis,
+}
+
+impl Reach {
+    /// Whether a job of `project` may be touched.
+    pub fn covers(self, project: ProjectId) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Project(scope) => scope.project == project,
+        }
+    }
+}
+
+impl JobFilter {
+    /// Whether the job meets every condition.
+    pub fn accepts(&self, job: &Job) -> bool {
+        let spec = &job.request.spec;
+        self.state.is_none_or(|state| state == job.status.state)
+            && self.model.as_ref().is_none_or(|model| *model == spec.model)
+            && self.operation.is_none_or(|operation| operation == spec.operation)
+            && self.created_after.is_none_or(|after| job.created_at > after)
+            && self.created_before.is_none_or(|before| job.created_at < before)
+            && self.seed.is_none_or(|seed| seed == spec.seed)
+            && self.metadata.iter().all(|(name, value)| job.request.metadata.get(name) == Some(value))
+    }
+}
