@@ -5,6 +5,7 @@
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod media;
 pub mod metrics;
 pub mod storage;
 pub mod store;
