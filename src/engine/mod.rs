@@ -2,5 +2,6 @@
 //!
 //! Read in this order: the networks (`models`), where their numbers come from (`weights`).
 
+pub mod image;
 pub mod models;
 pub mod weights;

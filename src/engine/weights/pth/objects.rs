@@ -126,7 +126,7 @@ impl Span {
     }
 
     /// The text in the pickle it was read from; it was checked to be UTF-8.
-    pub(super) fn text<'a>(self, pickle: &'a [u8]) -> &'a str {
+    pub(super) fn text(self, pickle: &[u8]) -> &str {
         std::str::from_utf8(&pickle[self.start as usize..self.end as usize]).unwrap_or_default()
     }
 }
