@@ -2,9 +2,40 @@
 //! shapes, formula and checks, `cpu.rs` is the definition in float32, `cuda.rs` the fast version. Operators never
 //! include one another; what several share stands in `cpu/` or `cuda/`. Nothing here knows a model, a file or a job.
 
+mod cpu;
 mod device;
 mod error;
 mod tensor;
+
+// Text encoder.
+pub mod embedding;
+pub mod gated_gelu;
+pub mod position_bias;
+pub mod rms_norm;
+pub mod text_attention;
+
+// Transformer.
+pub mod attention;
+pub mod head;
+pub mod layer_norm_modulate;
+pub mod linear;
+pub mod modulation;
+pub mod patchify;
+pub mod quantize_int8;
+pub mod rms_norm_rope;
+pub mod sage_attention;
+pub mod sla_linear;
+pub mod sla_mask;
+pub mod sparse_attention;
+pub mod time_embedding;
+
+// VAE.
+pub mod causal_conv3d;
+pub mod channel_norm;
+pub mod conv2d;
+pub mod frame_attention;
+pub mod interleave_frames;
+pub mod rgb8;
 
 pub use device::Device;
 pub use error::{Error, Result};

@@ -1,0 +1,136 @@
+//! The definition; the plain product is one call, the int8 product sums 32-bit integers a block at a time.
+
+use half::bf16;
+use rayon::prelude::*;
+
+use super::{Epilogue, Linear, NAME, Weight};
+use crate::cpu::{Gemm, Threads, for_each_row, gelu_tanh};
+use crate::quantize_int8::{BLOCK, quantize_int8};
+use crate::{Result, Tensor};
+
+pub(super) fn linear(x: &Tensor, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
+    let (rows, outputs) = (x.dim(0), layer.outputs());
+    let bias = layer.bias.as_ref().map(|bias| bias.to_f32()).transpose()?;
+    let mut out = match &layer.weight {
+        Weight::Plain(weight) => plain(x, weight, bias.as_deref())?,
+        Weight::Int8 { values, scale } => int8(x, values, scale, bias.as_deref())?,
+    };
+    match epilogue {
+        Epilogue::None => {}
+        Epilogue::GeluTanh => {
+            for_each_row(&mut out, outputs, |_, row| {
+                row.iter_mut().for_each(|value| *value = gelu_tanh(*value))
+            });
+        }
+        Epilogue::Residual(residual) => {
+            let residual = residual.cpu(NAME)?;
+            for_each_row(&mut out, outputs, |index, row| {
+                let residual = &residual[index * outputs..(index + 1) * outputs];
+                row.iter_mut().zip(residual).for_each(|(value, residual)| *value += residual);
+            });
+        }
+        Epilogue::GatedResidual { gate, residual } => {
+            let (gate, residual) = (gate.cpu(NAME)?, residual.cpu(NAME)?);
+            for_each_row(&mut out, outputs, |index, row| {
+                let residual = &residual[index * outputs..(index + 1) * outputs];
+                for ((value, gate), residual) in row.iter_mut().zip(gate.iter()).zip(residual) {
+                    *value = residual + *value * gate;
+                }
+            });
+        }
+    }
+    Tensor::from_cpu(out, &[rows, outputs])
+}
+
+fn plain(x: &Tensor, weight: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> {
+    let [rows, inputs] = x.axes(NAME, "x")?;
+    let outputs = weight.dim(0);
+    let (x, weight) = (x.cpu(NAME)?, weight.cpu(NAME)?);
+    let mut out = match bias {
+        Some(bias) => bias.repeat(rows),
+        None => vec![0.0; rows * outputs],
+    };
+    Gemm {
+        size: (rows, outputs, inputs),
+        lhs: &x,
+        lhs_strides: (inputs, 1),
+        rhs: &weight,
+        rhs_strides: (1, inputs),
+        out_row: outputs,
+        factor: 1.0,
+        accumulate: bias.is_some(),
+        threads: Threads::All,
+    }
+    .run(&mut out);
+    Ok(out)
+}
+
+fn int8(x: &Tensor, weight: &Tensor, scale: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> {
+    let [rows, inputs] = x.axes(NAME, "x")?;
+    let outputs = weight.dim(0);
+    let (x, x_scale) = quantize_int8(x)?;
+    let (x, weight) = (x.cpu_i8(NAME)?, weight.cpu_i8(NAME)?);
+    let (x_scale, scale) = (x_scale.cpu(NAME)?, scale.cpu(NAME)?);
+    let (x_scale, scale): (&[f32], &[f32]) = (&x_scale, &scale);
+    let blocks = inputs / BLOCK;
+    let mut out = vec![0.0; rows * outputs];
+    out.par_chunks_exact_mut(outputs).enumerate().for_each(|(row, out)| {
+        let x = x[row * inputs..(row + 1) * inputs].as_chunks::<BLOCK>().0;
+        let x_scale = &x_scale[row / BLOCK * blocks..][..blocks];
+        for (output, out) in out.iter_mut().enumerate() {
+            let weight = weight[output * inputs..(output + 1) * inputs].as_chunks::<BLOCK>().0;
+            let scale = &scale[output / BLOCK * blocks..][..blocks];
+            let mut sum = 0.0;
+            for block in 0..blocks {
+                sum += dot(&x[block], &weight[block]) as f32 * (x_scale[block] * scale[block]);
+            }
+            let product = bf16::from_f32(sum).to_f32();
+            *out = match bias {
+                Some(bias) => bf16::from_f32(product + bias[output]).to_f32(),
+                None => product,
+            };
+        }
+    });
+    Ok(out)
+}
+
+/// Exact: at most 128·128·128 in size.
+fn dot(a: &[i8; BLOCK], b: &[i8; BLOCK]) -> i32 {
+    a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gated_residual_adds_the_gated_product() {
+        let layer = Linear::new(
+            Weight::Plain(Tensor::from_cpu(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]).unwrap()),
+            Some(Tensor::from_cpu(vec![10.0, 20.0], &[2]).unwrap()),
+        )
+        .unwrap();
+        let x = Tensor::from_cpu(vec![1.0, 1.0], &[1, 2]).unwrap();
+        let gate = Tensor::from_cpu(vec![0.5, 0.0], &[2]).unwrap();
+        let out = linear(&x, &layer, Epilogue::GatedResidual { gate: &gate, residual: &x }).unwrap();
+        assert_eq!(out.to_f32().unwrap(), [7.5, 1.0]);
+    }
+
+    #[test]
+    fn an_int8_layer_is_close_to_the_plain_one() {
+        let (rows, inputs, outputs) = (130, 256, 200);
+        let numbers = |count: usize, seed: usize| -> Vec<f32> {
+            (0..count).map(|i| ((i * 7919 + seed) % 1009) as f32 / 1009.0 - 0.5).collect()
+        };
+        let x = Tensor::from_cpu(numbers(rows * inputs, 3), &[rows, inputs]).unwrap();
+        let weight = Tensor::from_cpu(numbers(outputs * inputs, 5), &[outputs, inputs]).unwrap();
+        let (values, scale) = quantize_int8(&weight).unwrap();
+        let quantised = Linear::new(Weight::Int8 { values, scale }, None).unwrap();
+        let exact = linear(&x, &Linear::new(Weight::Plain(weight), None).unwrap(), Epilogue::None).unwrap();
+        let out = linear(&x, &quantised, Epilogue::None).unwrap();
+        let (exact, out) = (exact.to_f32().unwrap(), out.to_f32().unwrap());
+        let error: f32 = exact.iter().zip(&out).map(|(a, b)| (a - b) * (a - b)).sum();
+        let size: f32 = exact.iter().map(|a| a * a).sum();
+        assert!((error / size).sqrt() < 0.02, "{}", (error / size).sqrt());
+    }
+}

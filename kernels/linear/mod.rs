@@ -1,0 +1,106 @@
+//! `out = epilogue(x · Wᵀ + b)`, with the weights in the format of the device or in int8.
+//!
+//! int8 (both sides in blocks of 128×128, see `quantize_int8`): `y[m, n] = Σ_kb float(acc_kb[m, n]) · (sx[m/128, kb] ·
+//! sw[n/128, kb])` in float32 with increasing `kb`, rounded to bfloat16; then the bias is added and the sum rounded again.
+
+mod cpu;
+
+use crate::{Device, Error, Result, Tensor};
+
+const NAME: &str = "linear";
+
+/// A matrix and its bias.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    pub weight: Weight,
+    /// `[outputs]`.
+    pub bias: Option<Tensor>,
+}
+
+/// The matrix `[outputs, inputs]` of a linear layer.
+#[derive(Debug, Clone)]
+pub enum Weight {
+    /// In the activations' format.
+    Plain(Tensor),
+    Int8 {
+        /// `[outputs, inputs]` int8.
+        values: Tensor,
+        /// `[⌈outputs/128⌉, ⌈inputs/128⌉]` float32.
+        scale: Tensor,
+    },
+}
+
+/// What happens to the product before it is stored.
+#[derive(Debug, Clone, Copy)]
+pub enum Epilogue<'a> {
+    None,
+    /// `0.5·y·(1 + tanh(√(2/π)·(y + 0.044715·y³)))`.
+    GeluTanh,
+    /// `residual + y`, both `[rows, outputs]`.
+    Residual(&'a Tensor),
+    /// `residual + gate·y`, `gate` `[outputs]` float32.
+    GatedResidual {
+        gate: &'a Tensor,
+        residual: &'a Tensor,
+    },
+}
+
+impl Linear {
+    /// Fails unless the parts fit one another.
+    pub fn new(weight: Weight, bias: Option<Tensor>) -> Result<Self> {
+        let [outputs, inputs] = weight.values().axes(NAME, "weight")?;
+        if let Weight::Int8 { scale, .. } = &weight {
+            scale.check(NAME, "scale", &[outputs.div_ceil(128), inputs.div_ceil(128)])?;
+        }
+        if let Some(bias) = &bias {
+            bias.check(NAME, "bias", &[outputs])?;
+        }
+        Ok(Self { weight, bias })
+    }
+
+    pub fn inputs(&self) -> usize {
+        self.weight.values().dim(1)
+    }
+
+    pub fn device(&self) -> Device {
+        self.weight.values().device()
+    }
+
+    pub fn outputs(&self) -> usize {
+        self.weight.values().dim(0)
+    }
+}
+
+impl Weight {
+    fn values(&self) -> &Tensor {
+        match self {
+            Self::Plain(values) | Self::Int8 { values, .. } => values,
+        }
+    }
+}
+
+/// `x` `[rows, inputs]`; gives `[rows, outputs]`.
+pub fn linear(x: &Tensor, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
+    let [rows, inputs] = x.axes(NAME, "x")?;
+    x.check(NAME, "x", &[rows, layer.inputs()])?;
+    let outputs = layer.outputs();
+    if matches!(layer.weight, Weight::Int8 { .. }) && inputs % 128 != 0 {
+        return Err(Error::argument(
+            NAME,
+            format!("{inputs} inputs of an int8 layer, not a multiple of 128"),
+        ));
+    }
+    match epilogue {
+        Epilogue::None | Epilogue::GeluTanh => {}
+        Epilogue::Residual(residual) => residual.check(NAME, "residual", &[rows, outputs])?,
+        Epilogue::GatedResidual { gate, residual } => {
+            gate.check(NAME, "gate", &[outputs])?;
+            residual.check(NAME, "residual", &[rows, outputs])?;
+        }
+    }
+    match x.device() {
+        Device::Cpu => cpu::linear(x, layer, epilogue),
+        #[cfg(feature = "cuda")]
+        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+    }
+}

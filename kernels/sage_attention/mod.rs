@@ -1,0 +1,26 @@
+//! [`sparse_attention`](crate::sparse_attention) with 8-bit operands. Queries and centred keys are int8 with one scale a
+//! block (`max|x|/127 + 1e-7`, halves away from zero); values are e4m3 with one scale a head and channel (`max/2.25`);
+//! probabilities are e4m3 in `(0, 448]`. Sums stay in float32.
+
+mod cpu;
+
+use crate::sla_mask::BlockMap;
+use crate::{Device, Error, Result, Tensor};
+
+const NAME: &str = "sage_attention";
+
+/// `q`, `k`, `v` `[tokens, heads · head dim]`, heads as in `map`; gives `[tokens, heads · head dim]`.
+pub fn sage_attention(q: &Tensor, k: &Tensor, v: &Tensor, map: &BlockMap) -> Result<Tensor> {
+    let [tokens, width] = q.axes(NAME, "q")?;
+    k.check(NAME, "k", q.shape())?;
+    v.check(NAME, "v", q.shape())?;
+    let [heads, query_blocks, count] = map.chosen.axes(NAME, "map")?;
+    if query_blocks != tokens.div_ceil(map.size.queries) || !width.is_multiple_of(heads) || count == 0 {
+        return Err(Error::argument(NAME, format!("a map of {:?} for {tokens} tokens", map.chosen.shape())));
+    }
+    match q.device() {
+        Device::Cpu => cpu::sage_attention(q, k, v, map),
+        #[cfg(feature = "cuda")]
+        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+    }
+}
