@@ -7,5 +7,6 @@ pub mod domain;
 pub mod engine;
 pub mod media;
 pub mod metrics;
+pub mod net;
 pub mod storage;
 pub mod store;
