@@ -4,4 +4,5 @@
 
 pub mod image;
 pub mod models;
+pub mod text;
 pub mod weights;

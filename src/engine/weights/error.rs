@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::WeightType;
+use crate::engine::text::TokenizerError;
 
 /// Why a tensor, or a whole file, cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,18 @@ pub enum WeightError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{}: {source}", path.display())]
     Format { path: PathBuf, source: FormatError },
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: Box<WeightError> },
+    #[error("{}: {reason}", path.display())]
+    Manifest { path: PathBuf, reason: String },
+    #[error("{} has {found} bytes, its manifest says {expected}", path.display())]
+    Length { path: PathBuf, expected: u64, found: u64 },
+    #[error("{} has the SHA-256 {found}, its manifest says {expected}", path.display())]
+    Checksum { path: PathBuf, expected: String, found: String },
+    #[error("there is no model `{id}`; there are {}", known.join(", "))]
+    UnknownModel { id: String, known: Vec<String> },
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
 }
 
 /// Why a checkpoint's bytes cannot be read.
@@ -58,6 +71,11 @@ impl FormatError {
 }
 
 impl WeightError {
+    /// Names the file in which a tensor is wrong.
+    pub fn of_file(self, path: &Path) -> Self {
+        Self::File { path: path.to_owned(), source: Box::new(self) }
+    }
+
     /// Names the file an operation failed on.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();

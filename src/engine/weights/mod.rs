@@ -2,18 +2,36 @@
 //! A source only hands out bytes under published names; it never knows what a network does with them.
 
 //!
-//! Read in this order: the two file formats (`safetensors`, `pth`) over a mapped file (`mapped`), and what can be wrong.
+//! Read in this order: the two file formats (`safetensors`, `pth`) over a mapped file (`mapped`); the shapes of a model
+//! (`architecture`), what its folder says (`manifest`) and whether it holds them (`check`); models without files
+//! (`synth`); and how a model is found (`library`) and opened (`model`).
 
 mod error;
 mod mapped;
 mod pth;
 mod safetensors;
 
+mod architecture;
+mod check;
+mod manifest;
+mod synth;
+
+mod library;
+mod model;
+
 use std::borrow::Cow;
 
+pub use architecture::{
+    Architecture, AttentionBlocks, Expert, PUBLISHED_BLOCKS, PUBLISHED_MAX_TOKENS, published_capabilities,
+};
+pub use check::{check, faults};
 pub use error::{FormatError, WeightError};
+pub use library::Library;
+pub use manifest::{FileEntry, MANIFEST_FILE, Manifest, ManifestParts};
+pub use model::{BoxedSource, Model};
 pub use pth::{ElementType, PthFile};
 pub use safetensors::{SafetensorsFile, write as write_safetensors};
+pub use synth::{SYNTHETIC_MODELS, SYNTHETIC_PREFIX};
 
 /// Number format in which a tensor is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
