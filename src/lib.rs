@@ -5,8 +5,10 @@
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod jobs;
 pub mod media;
 pub mod metrics;
 pub mod net;
+pub mod scheduler;
 pub mod storage;
 pub mod store;

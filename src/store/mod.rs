@@ -4,16 +4,17 @@
 //! [`Memory`] is the model; every other implementer is compared with it.
 
 mod error;
+mod garbage;
 mod memory;
 mod query;
 
 use std::pin::Pin;
 
 pub use error::StoreError;
+pub use garbage::Garbage;
 pub use memory::Memory;
 pub use query::{
-    Admission, Admitted, Aged, Change, Deleted, Idempotency, JobFilter, JobPage, JobQuery, Order, Reach,
-    UsageQuery,
+    Admission, Admitted, Aged, Change, Idempotency, JobFilter, JobPage, JobQuery, Order, Reach, UsageQuery,
 };
 
 use crate::domain::clock::UnixMillis;
@@ -29,9 +30,15 @@ use crate::domain::usage::UsageRecord;
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Everything durable.
-pub trait Store: JobStore + OutboxStore + UsageStore + EstimateStore + TenantStore + KeyStore {}
+pub trait Store:
+    JobStore + GarbageStore + OutboxStore + UsageStore + EstimateStore + TenantStore + KeyStore
+{
+}
 
-impl<T: JobStore + OutboxStore + UsageStore + EstimateStore + TenantStore + KeyStore> Store for T {}
+impl<T: JobStore + GarbageStore + OutboxStore + UsageStore + EstimateStore + TenantStore + KeyStore> Store
+    for T
+{
+}
 
 /// The jobs.
 pub trait JobStore: Send + Sync {
@@ -56,8 +63,17 @@ pub trait JobStore: Send + Sync {
     /// Up to `limit` jobs that time has overtaken.
     fn aged(&self, aged: Aged, limit: u32) -> Pending<'_, Vec<Job>>;
 
-    /// Forgets an ended job; its bookings and events stay. Answers what it left in storage.
-    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Deleted>;
+    /// Forgets an ended job; its bookings and events stay. Answers the files it left, which are garbage now.
+    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Option<Garbage>>;
+}
+
+/// Files to remove.
+pub trait GarbageStore: Send + Sync {
+    /// Up to `limit` of those due at `now`, oldest first.
+    fn garbage(&self, now: UnixMillis, limit: u32) -> Pending<'_, Vec<Garbage>>;
+
+    /// They have been removed.
+    fn forget_garbage(&self, garbage: Garbage) -> Pending<'_, ()>;
 }
 
 /// What happened and has not been told yet.

@@ -1,6 +1,5 @@
 //! What can be asked of the store, and what it answers.
 
-use crate::domain::asset::Asset;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, OrganizationId, ProjectId, VideoId};
 use crate::domain::job::{Job, JobState};
@@ -107,14 +106,6 @@ pub enum Aged {
     AssetsExpired(UnixMillis),
     /// Ended before this moment.
     Ended(UnixMillis),
-}
-
-/// A job that the store no longer has, and what it left in storage.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Deleted {
-    pub scope: ProjectScope,
-    pub epoch: u32,
-    pub assets: Vec<Asset>,
 }
 
 /// Which bookings to read: those with `from <= at < to`.

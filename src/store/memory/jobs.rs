@@ -7,8 +7,9 @@ use crate::domain::id::VideoId;
 use crate::domain::job::{Job, JobState};
 use crate::domain::key::ProjectScope;
 use crate::domain::usage::UsageRecord;
+use crate::store::garbage::{left_by_deletion, left_by_move};
 use crate::store::{
-    Admission, Admitted, Aged, Change, Deleted, JobPage, JobQuery, JobStore, Order, Pending, Reach,
+    Admission, Admitted, Aged, Change, Garbage, JobPage, JobQuery, JobStore, Order, Pending, Reach,
     StoreError,
 };
 
@@ -52,20 +53,17 @@ impl JobStore for Memory {
         })
     }
 
-    fn delete(&self, reach: Reach, video: VideoId, _at: UnixMillis) -> Pending<'_, Deleted> {
+    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Option<Garbage>> {
         self.run(|tables| {
-            let job = tables.reached(reach, video)?;
+            let job = tables.reached(reach, video)?.clone();
             if !job.status.state.is_terminal() {
                 return Err(StoreError::NotEnded);
             }
-            let deleted = Deleted {
-                scope: ProjectScope { organization: job.organization, project: job.project },
-                epoch: job.status.epoch,
-                assets: job.status.assets.clone(),
-            };
             tables.jobs.remove(&video);
-            tables.gone.insert(video, deleted.scope.project);
-            Ok(deleted)
+            tables.gone.insert(video, job.project);
+            let garbage = left_by_deletion(&job, at);
+            tables.garbage.extend(garbage.clone());
+            Ok(garbage)
         })
     }
 }
@@ -102,11 +100,13 @@ impl Tables {
 
     fn change(&mut self, change: &Change) -> Result<Job, StoreError> {
         let mut job = self.reached(change.reach, change.video)?.clone();
+        let before = job.status.clone();
         let kind = job.apply(&change.step, change.at)?;
         if let Some(kind) = kind {
             let event = Event { id: change.event, kind, project: job.project, video: job.id, at: change.at };
             self.events.insert(event.id, (event, false));
         }
+        self.garbage.extend(left_by_move(&before, &job, change.at));
         if let Some(record) = UsageRecord::of(&job) {
             self.usage.entry(job.id).or_insert(record);
         }

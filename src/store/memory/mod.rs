@@ -4,10 +4,12 @@
 mod jobs;
 mod tenants;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{EstimateStore, OutboxStore, Pending, Reach, StoreError, UsageQuery, UsageStore};
+use super::{
+    EstimateStore, Garbage, GarbageStore, OutboxStore, Pending, Reach, StoreError, UsageQuery, UsageStore,
+};
 use crate::domain::clock::UnixMillis;
 use crate::domain::estimate::{Estimate, Shape};
 use crate::domain::event::Event;
@@ -28,6 +30,7 @@ struct Tables {
     jobs: BTreeMap<VideoId, Job>,
     /// Deleted jobs and their projects: a page may still begin behind one.
     gone: BTreeMap<VideoId, ProjectId>,
+    garbage: BTreeSet<Garbage>,
     used_keys: HashMap<UsedKey, Use>,
     /// The flag says whether it is settled.
     events: BTreeMap<EventId, (Event, bool)>,
@@ -61,6 +64,22 @@ impl Memory {
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl GarbageStore for Memory {
+    fn garbage(&self, now: UnixMillis, limit: u32) -> Pending<'_, Vec<Garbage>> {
+        self.run(|tables| {
+            let due = tables.garbage.iter().take_while(|garbage| garbage.due <= now);
+            Ok(due.take(limit as usize).cloned().collect())
+        })
+    }
+
+    fn forget_garbage(&self, garbage: Garbage) -> Pending<'_, ()> {
+        self.run(|tables| {
+            tables.garbage.remove(&garbage);
+            Ok(())
+        })
     }
 }
 

@@ -1,0 +1,160 @@
+//! Submitting: the input is durable first, then one transaction makes the job, then the scheduler hears of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256 as Hasher};
+
+use super::{JobView, Jobs, JobsError};
+use crate::domain::asset::InputImage;
+use crate::domain::id::{FileId, KeyId, VideoId};
+use crate::domain::job::{Job, JobRequest, JobStatus};
+use crate::domain::key::ProjectScope;
+use crate::domain::video::VideoSpec;
+use crate::domain::warning::Warning;
+use crate::storage::{Body, Key, Sha256};
+use crate::store::{Admission, Admitted, Idempotency};
+
+/// How long an idempotency key is remembered.
+const REMEMBER_KEYS: Duration = Duration::from_secs(24 * 3600);
+
+/// What a caller wants made.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// The key that asks.
+    pub key: KeyId,
+    pub spec: VideoSpec,
+    /// The model name as sent; `None` if none was.
+    pub requested_model: Option<String>,
+    pub remixed_from: Option<VideoId>,
+    pub input: Option<NewInput>,
+    pub metadata: BTreeMap<String, String>,
+    pub asset_ttl_seconds: u64,
+    pub callback_url: Option<String>,
+    pub warnings: Vec<Warning>,
+    /// The most jobs the project may have queued or running; `None` is unlimited.
+    pub max_active: Option<u32>,
+    /// `(route with path ids, key, fingerprint of the request)`.
+    pub idempotency: Option<IdempotencyUse>,
+}
+
+/// An idempotency key as sent with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyUse {
+    /// Route template and path ids.
+    pub route: String,
+    pub key: String,
+    /// Digest of what was asked for, in a canonical form.
+    pub fingerprint: String,
+}
+
+/// The picture that a job starts from.
+#[derive(Debug, Clone)]
+pub enum NewInput {
+    /// Checked bytes, to be stored.
+    Bytes { bytes: Bytes, width: u32, height: u32, content_type: String, file_id: Option<FileId> },
+    /// Stored before, by an earlier job of the project.
+    Stored(InputImage),
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submitted {
+    pub view: JobView,
+    /// The idempotency key had been used; the job is the one made then.
+    pub replayed: bool,
+}
+
+impl Jobs {
+    /// Makes a job. It exists completely or not at all, also if the caller goes away meanwhile.
+    pub async fn submit(&self, scope: ProjectScope, new: NewJob) -> Result<Submitted, JobsError> {
+        if self.parts().scheduler.is_draining() {
+            return Err(JobsError::Draining);
+        }
+        let jobs = self.clone();
+        let submission = self.inner.submissions.spawn(async move { jobs.admit(scope, new).await });
+        submission.await.unwrap_or(Err(JobsError::Draining))
+    }
+
+    /// The stored input of a job, if it still lies there: what a remix starts from.
+    pub async fn stored_input(
+        &self,
+        scope: ProjectScope,
+        image: &InputImage,
+    ) -> Result<Option<InputImage>, JobsError> {
+        let Some(key) = input_key(scope, &image.sha256) else { return Ok(None) };
+        let there = self.parts().storage.head(&key).await?.is_some();
+        Ok(there.then(|| image.clone()))
+    }
+
+    async fn admit(&self, scope: ProjectScope, new: NewJob) -> Result<Submitted, JobsError> {
+        let input = match new.input {
+            None => None,
+            Some(NewInput::Stored(image)) => Some(image),
+            Some(NewInput::Bytes { bytes, width, height, content_type, file_id }) => {
+                let sha256 = self.store_input(scope, bytes).await?.to_string();
+                Some(InputImage { file_id, sha256, width, height, content_type })
+            }
+        };
+        let now = self.parts().clock.now();
+        let job = Job {
+            id: VideoId::new(now.0, self.parts().random.id_bytes()),
+            organization: scope.organization,
+            project: scope.project,
+            key: new.key,
+            created_at: now,
+            request: JobRequest {
+                spec: new.spec,
+                requested_model: new.requested_model,
+                remixed_from: new.remixed_from,
+                input,
+                metadata: new.metadata,
+                asset_ttl_seconds: new.asset_ttl_seconds,
+                callback_url: new.callback_url,
+                warnings: new.warnings,
+            },
+            status: JobStatus::new(now),
+        };
+        let forget_before =
+            crate::domain::clock::UnixMillis(now.0.saturating_sub(REMEMBER_KEYS.as_millis() as u64));
+        let idempotency = new.idempotency.map(|used| Idempotency {
+            route: used.route,
+            key: used.key,
+            fingerprint: used.fingerprint,
+            forget_before,
+        });
+        let admission = Admission { job: job.clone(), max_active: new.max_active, idempotency };
+        match self.parts().store.admit(admission).await? {
+            Admitted::Replayed(first) => Ok(Submitted { view: self.view(*first), replayed: true }),
+            Admitted::New => {
+                self.parts().scheduler.submitted(&job);
+                self.count(&job);
+                Ok(Submitted { view: self.view(job), replayed: false })
+            }
+        }
+    }
+
+    /// Stores the picture under its content; one that is there is not written again.
+    async fn store_input(&self, scope: ProjectScope, bytes: Bytes) -> Result<Sha256, JobsError> {
+        let sha256 = Sha256(Hasher::digest(&bytes).into());
+        let key = Key::Input { project: scope.project, sha256 };
+        let storage = &self.parts().storage;
+        if storage.head(&key).await? != Some(bytes.len() as u64) {
+            storage.put(&key, Body::from(bytes)).await?;
+        }
+        Ok(sha256)
+    }
+
+    fn count(&self, job: &Job) {
+        let metrics = &self.parts().metrics;
+        let project = job.project.to_string();
+        let spec = &job.request.spec;
+        let labels = [metrics.project(&project), spec.model.as_str(), spec.operation.as_str()];
+        metrics.jobs_submitted_total.increment(labels);
+    }
+}
+
+fn input_key(scope: ProjectScope, sha256: &str) -> Option<Key> {
+    Some(Key::Input { project: scope.project, sha256: sha256.parse().ok()? })
+}

@@ -1,0 +1,109 @@
+//! Housekeeping: assets past their time, files that no job names, records past their time.
+//! Every step may be cut off and is found again at the next sweep.
+
+use std::time::Duration;
+
+use super::{Jobs, JobsError};
+use crate::domain::asset::Variant;
+use crate::domain::clock::UnixMillis;
+use crate::domain::id::EventId;
+use crate::domain::moves::Move;
+use crate::storage::Key;
+use crate::store::{Aged, Change, Garbage, Reach, StoreError};
+
+/// Between two sweeps.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Rows a sweep takes at once, so that it never holds the store for long.
+const BATCH: u32 = 100;
+
+/// How long things are kept.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// Of an ended job's record.
+    pub jobs: Duration,
+}
+
+impl Default for Retention {
+    /// 30 days, as the contract says.
+    fn default() -> Self {
+        Self { jobs: Duration::from_secs(30 * 24 * 3600) }
+    }
+}
+
+impl Jobs {
+    /// Sweeps again and again until `shutdown` is there.
+    pub async fn run_sweeps(&self, retention: Retention, shutdown: impl Future<Output = ()>) {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => return,
+                _ = ticks.tick() => {}
+            }
+            if let Err(error) = self.sweep(&retention).await {
+                tracing::warn!(%error, "a sweep broke off and will be repeated");
+            }
+        }
+    }
+
+    /// Removes everything that is due now.
+    pub async fn sweep(&self, retention: &Retention) -> Result<(), JobsError> {
+        let now = self.parts().clock.now();
+        while self.expire_assets(now).await? == BATCH {}
+        while self.purge(now, retention).await? == BATCH {}
+        while self.collect_garbage(now).await? == BATCH {}
+        Ok(())
+    }
+
+    /// Removes the files of one execution that no job names any more.
+    pub(super) async fn collect(&self, garbage: &Garbage) -> Result<(), JobsError> {
+        for variant in Variant::ALL {
+            let key = Key::Result {
+                organization: garbage.scope.organization,
+                project: garbage.scope.project,
+                video: garbage.video,
+                epoch: garbage.epoch,
+                variant,
+            };
+            self.parts().storage.delete(&key).await?;
+        }
+        Ok(self.parts().store.forget_garbage(garbage.clone()).await?)
+    }
+
+    async fn expire_assets(&self, now: UnixMillis) -> Result<u32, JobsError> {
+        let expired = self.parts().store.aged(Aged::AssetsExpired(now), BATCH).await?;
+        for job in &expired {
+            let event = EventId::new(now.0, self.parts().random.id_bytes());
+            let change =
+                Change { reach: Reach::Everywhere, video: job.id, step: Move::Expire, at: now, event };
+            tolerate_gone(self.parts().store.change(change).await)?;
+        }
+        Ok(expired.len() as u32)
+    }
+
+    async fn purge(&self, now: UnixMillis, retention: &Retention) -> Result<u32, JobsError> {
+        let before = UnixMillis(now.0.saturating_sub(retention.jobs.as_millis() as u64));
+        let old = self.parts().store.aged(Aged::Ended(before), BATCH).await?;
+        for job in &old {
+            tolerate_gone(self.parts().store.delete(Reach::Everywhere, job.id, now).await)?;
+        }
+        Ok(old.len() as u32)
+    }
+
+    async fn collect_garbage(&self, now: UnixMillis) -> Result<u32, JobsError> {
+        let garbage = self.parts().store.garbage(now, BATCH).await?;
+        for garbage in &garbage {
+            self.collect(garbage).await?;
+        }
+        Ok(garbage.len() as u32)
+    }
+}
+
+/// Somebody else was faster.
+fn tolerate_gone<T>(result: Result<T, StoreError>) -> Result<(), StoreError> {
+    match result {
+        Ok(_) | Err(StoreError::NotFound) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,76 @@
+//! What a job will take, from what such jobs took. Knows measurements only; never the clock.
+
+use std::collections::BTreeMap;
+
+use crate::domain::estimate::{Estimate, Shape};
+
+/// Seconds assumed before anything was measured.
+const UNKNOWN_SECONDS: f64 = 5.0;
+
+/// Every measured shape.
+#[derive(Debug, Default)]
+pub(super) struct Estimates {
+    by_shape: BTreeMap<Shape, Estimate>,
+}
+
+impl Estimates {
+    pub(super) fn new(known: Vec<Estimate>) -> Self {
+        Self { by_shape: known.into_iter().map(|estimate| (estimate.shape.clone(), estimate)).collect() }
+    }
+
+    /// Seconds from hand-out to completion: measured for the shape, or else scaled from the most measured shape of the model.
+    pub(super) fn run_seconds(&self, shape: &Shape) -> f64 {
+        self.predict(shape, |estimate| estimate.run_seconds)
+    }
+
+    /// Charged device seconds, predicted likewise.
+    pub(super) fn gpu_seconds(&self, shape: &Shape) -> f64 {
+        self.predict(shape, |estimate| estimate.gpu_seconds)
+    }
+
+    /// Takes in a measurement; answers the estimate to be kept.
+    pub(super) fn learn(&mut self, shape: Shape, run_seconds: f64, gpu_seconds: f64) -> Estimate {
+        let estimate = self
+            .by_shape
+            .entry(shape.clone())
+            .and_modify(|estimate| estimate.learn(run_seconds, gpu_seconds))
+            .or_insert_with(|| Estimate::first(shape, run_seconds, gpu_seconds));
+        estimate.clone()
+    }
+
+    /// Everything measured.
+    pub(super) fn all(&self) -> Vec<Estimate> {
+        self.by_shape.values().cloned().collect()
+    }
+
+    fn predict(&self, shape: &Shape, of: impl Fn(&Estimate) -> f64) -> f64 {
+        if let Some(estimate) = self.by_shape.get(shape) {
+            return of(estimate);
+        }
+        let kin = self.by_shape.values().filter(|estimate| estimate.shape.model == shape.model);
+        kin.max_by_key(|estimate| estimate.samples).map_or(UNKNOWN_SECONDS, |estimate| {
+            of(estimate) * shape.relative_work() / estimate.shape.relative_work()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::model::ModelId;
+    use crate::domain::size::Resolution;
+
+    #[test]
+    fn an_unknown_shape_is_scaled_from_a_known_one() {
+        let shape =
+            |steps, frames| Shape { model: ModelId::new("m"), resolution: Resolution::P128, steps, frames };
+        let mut estimates = Estimates::default();
+        assert_eq!(estimates.run_seconds(&shape(4, 33)), UNKNOWN_SECONDS);
+        estimates.learn(shape(4, 33), 2.0, 1.0);
+        assert_eq!(estimates.run_seconds(&shape(4, 33)), 2.0);
+        assert_eq!(estimates.gpu_seconds(&shape(1, 33)), 0.4);
+        let kept = estimates.learn(shape(4, 33), 3.0, 1.0);
+        assert!((kept.run_seconds - 2.2).abs() < 1e-9);
+        assert_eq!(estimates.all().len(), 1);
+    }
+}

@@ -1,0 +1,310 @@
+//! The scheduler as the rest of the server holds it: start, stop, what waits, what runs, how long it will take.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use super::changes::{Changes, Watch};
+use super::estimates::Estimates;
+use super::leases::{Held, Leases};
+use super::policy::Policy;
+use super::queue::{Backlog, Queue, Waiting};
+use super::report;
+use super::workers::{Heard, WorkerView, Workers};
+use crate::domain::clock::{Clock, Moment, Random};
+use crate::domain::estimate::{Estimate, Shape};
+use crate::domain::id::{EventId, VideoId, WorkerId};
+use crate::domain::job::Job;
+use crate::domain::lease::Orders;
+use crate::domain::model::ModelId;
+use crate::domain::moves::{BadMove, Move, RequeueReason};
+use crate::metrics::Metrics;
+use crate::storage::Storage;
+use crate::store::{Change, Reach, Store, StoreError};
+
+/// What a scheduler works with.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub storage: Arc<dyn Storage>,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    pub metrics: Arc<Metrics>,
+    pub policy: Policy,
+}
+
+/// A handle; clones share one scheduler.
+#[derive(Clone)]
+pub struct Scheduler {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What is expected of a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Outlook {
+    /// Place in line among the jobs of its model, from 1; only without a worker and before the first one.
+    pub queue_position: Option<u64>,
+    /// Until it ends; `None` once it has.
+    pub eta_seconds: Option<f64>,
+}
+
+pub(super) struct Inner {
+    pub(super) parts: Parts,
+    pub(super) state: Mutex<State>,
+    /// There may be work, or an order.
+    pub(super) work: Notify,
+    /// A lease has ended.
+    pub(super) ended: Notify,
+    pub(super) changes: Changes,
+    /// Moves that must not stop halfway because a connection was dropped.
+    pub(super) moves: TaskTracker,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) queue: Queue,
+    pub(super) estimates: Estimates,
+    pub(super) workers: Workers,
+    pub(super) leases: Leases,
+    pub(super) draining: bool,
+}
+
+/// A running job never claims to be done within less.
+const LEAST_ETA_SECONDS: f64 = 0.1;
+
+impl Scheduler {
+    /// Reads every job that has not ended and takes over: the jobs of dead children go back to the queue at once,
+    /// those of workers elsewhere are watched for a full time to live.
+    pub async fn start(parts: Parts) -> Result<Self, StoreError> {
+        let estimates = Estimates::new(parts.store.estimates().await?);
+        let unfinished = parts.store.unfinished().await?;
+        let state = State {
+            queue: Queue::default(),
+            estimates,
+            workers: Workers::default(),
+            leases: Leases::default(),
+            draining: false,
+        };
+        let inner = Inner {
+            parts,
+            state: Mutex::new(state),
+            work: Notify::new(),
+            ended: Notify::new(),
+            changes: Changes::default(),
+            moves: TaskTracker::new(),
+        };
+        let scheduler = Self { inner: Arc::new(inner) };
+        for job in unfinished {
+            scheduler.inner.take_over(job).await?;
+        }
+        Ok(scheduler)
+    }
+
+    /// A job has been admitted.
+    pub fn submitted(&self, job: &Job) {
+        self.inner.enqueue(job, None);
+    }
+
+    /// A job has been changed from outside, by a cancellation: the queue and its worker learn of it.
+    pub fn cancelled(&self, job: &Job) {
+        {
+            let mut state = self.inner.state();
+            if job.status.state.is_terminal() {
+                if state.queue.remove(job.id).is_some() {
+                    report::ended(&self.inner.parts.metrics, job, None);
+                }
+            } else if let Some(held) = state.leases.any(job.id) {
+                held.job.status.cancel_requested = true;
+            }
+        }
+        self.inner.changes.announce(job.id);
+    }
+
+    /// Wakes whoever waits for the job.
+    pub fn announce(&self, video: VideoId) {
+        self.inner.changes.announce(video);
+    }
+
+    /// Wakes at every change of the job from now on.
+    pub fn watch(&self, video: VideoId) -> Watch {
+        self.inner.changes.watch(video)
+    }
+
+    /// What is expected of the job.
+    pub fn outlook(&self, job: &Job) -> Outlook {
+        if job.status.state.is_terminal() {
+            return Outlook::default();
+        }
+        let now = self.inner.parts.clock.monotonic();
+        let mut state = self.inner.state();
+        let model = &job.request.spec.model;
+        let run = state.estimates.run_seconds(&Shape::of(&job.request.spec));
+        if let Some(held) = state.leases.any(job.id) {
+            let ran = now.since(held.since).as_secs_f64();
+            let eta = (run - ran).max(run * 0.05).max(LEAST_ETA_SECONDS);
+            return Outlook { queue_position: None, eta_seconds: Some(eta) };
+        }
+        let Some((place, ahead)) = state.queue.outlook(job.id) else {
+            return Outlook { queue_position: None, eta_seconds: Some(run) };
+        };
+        let workers = state.workers.ready(Some(model), now).max(1) as f64;
+        let running = state.running_seconds(model, now);
+        Outlook {
+            queue_position: job.status.started_at.is_none().then_some(place),
+            eta_seconds: Some((ahead + running) / workers + run),
+        }
+    }
+
+    /// Every worker known.
+    pub fn workers(&self) -> Vec<WorkerView> {
+        let state = self.inner.state();
+        let now = self.inner.parts.clock.monotonic();
+        state.workers.views(now, |worker| state.leases.of(worker).first().copied())
+    }
+
+    /// Workers that take jobs, and all that are known.
+    pub fn ready_workers(&self) -> (usize, usize) {
+        let state = self.inner.state();
+        let now = self.inner.parts.clock.monotonic();
+        let known = state.workers.views(now, |_| None).len();
+        (state.workers.ready(None, now), known)
+    }
+
+    /// What waits, by project and model.
+    pub fn backlog(&self) -> Vec<Backlog> {
+        self.inner.state().queue.backlog()
+    }
+
+    /// What every measured shape takes.
+    pub fn estimates(&self) -> Vec<Estimate> {
+        self.inner.state().estimates.all()
+    }
+
+    /// Jobs that workers hold now.
+    pub fn running(&self) -> usize {
+        self.inner.state().leases.len()
+    }
+
+    /// Hands out no more jobs. Running ones go on.
+    pub fn drain(&self) {
+        self.inner.state().draining = true;
+        self.inner.work.notify_waiters();
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.inner.state().draining
+    }
+
+    /// Waits until no worker holds a job.
+    pub async fn idle(&self) {
+        loop {
+            let ended = self.inner.ended.notified();
+            if self.running() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Asks every worker to give its job back at the next step and to end.
+    pub fn stop_workers(&self) {
+        {
+            let mut state = self.inner.state();
+            state.draining = true;
+            for worker in state.workers.all_mut() {
+                worker.orders = Orders { drain: true, restart: false, stop: true };
+            }
+        }
+        self.inner.work.notify_waiters();
+    }
+
+    /// Gives a worker new orders; false if it is unknown.
+    pub fn order(&self, worker: WorkerId, orders: Orders) -> bool {
+        let known = self.inner.state().workers.get_mut(worker).map(|worker| worker.orders = orders).is_some();
+        self.inner.work.notify_waiters();
+        known
+    }
+
+    /// Waits for moves that were begun and not ended, so that none is cut off by the end of the process.
+    pub async fn settle(&self) {
+        self.inner.moves.close();
+        self.inner.moves.wait().await;
+        self.inner.moves.reopen();
+    }
+}
+
+impl Inner {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn heard(&self) -> Heard {
+        Heard { seen: self.parts.clock.monotonic(), at: self.parts.clock.now() }
+    }
+
+    /// Makes a move in the store, as the server itself.
+    pub(super) async fn change(&self, video: VideoId, step: Move) -> Result<Job, StoreError> {
+        let at = self.parts.clock.now();
+        let event = EventId::new(at.0, self.parts.random.id_bytes());
+        self.parts.store.change(Change { reach: Reach::Everywhere, video, step, at, event }).await
+    }
+
+    /// Stands a job in line.
+    pub(super) fn enqueue(&self, job: &Job, avoid: Option<String>) {
+        {
+            let mut state = self.state();
+            let cost = state.estimates.gpu_seconds(&Shape::of(&job.request.spec));
+            state.queue.push(Waiting::of(job, cost, avoid));
+        }
+        self.work.notify_waiters();
+        self.changes.announce(job.id);
+    }
+
+    /// A job that the store says is held, and nobody here watches.
+    pub(super) fn watch_found(&self, job: Job) {
+        let now = self.parts.clock.monotonic();
+        let mut state = self.state();
+        let cost = state.estimates.gpu_seconds(&Shape::of(&job.request.spec));
+        state.queue.found_running(job.project, cost);
+        state.leases.found(job, cost, now);
+    }
+
+    async fn take_over(&self, job: Job) -> Result<(), StoreError> {
+        let Some(holder) = &job.status.holder else {
+            self.enqueue(&job, None);
+            return Ok(());
+        };
+        if !holder.local {
+            self.watch_found(job);
+            return Ok(());
+        }
+        let not_before = self.parts.clock.now();
+        let step = Move::Requeue { epoch: job.status.epoch, reason: RequeueReason::HandedBack, not_before };
+        match self.change(job.id, step).await {
+            Ok(job) if !job.status.state.is_terminal() => self.enqueue(&job, None),
+            Ok(_) | Err(StoreError::Move(BadMove::Stale { .. }) | StoreError::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Takes a lease away and settles what it was charged.
+    pub(super) fn end_lease(&mut self, video: VideoId, epoch: u32, now: Moment) -> Option<Held> {
+        let held = self.leases.remove(video, epoch)?;
+        self.queue.stop(held.job.project, held.cost, now.since(held.since).as_secs_f64());
+        Some(held)
+    }
+
+    /// Seconds that the running jobs of the model still take together.
+    fn running_seconds(&self, model: &ModelId, now: Moment) -> f64 {
+        let running = self.leases.all().filter(|held| held.job.request.spec.model == *model);
+        let left = running.map(|held| {
+            let run = self.estimates.run_seconds(&Shape::of(&held.job.request.spec));
+            (run - now.since(held.since).as_secs_f64()).max(0.0)
+        });
+        left.sum()
+    }
+}

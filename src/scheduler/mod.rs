@@ -1,0 +1,31 @@
+//! Which job runs on which worker, and when. Truth moves only by rows of the store; what is held here is rebuilt from them.
+//! Never touches tensors; speaks HTTP only in `http`, with workers.
+//!
+//! Read in this order: the choice (`pick`, over `queue`), the numbers (`policy`, `retry`, `estimates`), who is there
+//! (`workers`, `leases`), and the handle that joins them (`handle`, `protocol`, `watchdog`).
+
+mod changes;
+mod error;
+mod estimates;
+mod handle;
+mod http;
+mod leases;
+mod pick;
+mod policy;
+mod protocol;
+mod queue;
+mod report;
+mod retry;
+mod system;
+mod watchdog;
+mod workers;
+
+pub use changes::Watch;
+pub use error::SchedulerError;
+pub use handle::{Outlook, Parts, Scheduler};
+pub use http::{WorkerAccess, configure};
+pub use pick::{Asking, Head, Lane, Snapshot, pick};
+pub use policy::Policy;
+pub use queue::Backlog;
+pub use system::{SystemClock, SystemRandom};
+pub use workers::{WorkerState, WorkerView};

@@ -1,0 +1,219 @@
+//! The waiting jobs of every project, mirrored from the store's rows so that a pick reads no table.
+//! Holds nothing that the rows do not say; rebuilt from them at start.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::pick::{Head, Lane, Snapshot};
+use crate::domain::clock::UnixMillis;
+use crate::domain::id::{ProjectId, VideoId};
+use crate::domain::job::{Job, JobState};
+use crate::domain::model::ModelId;
+
+/// A job without a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Waiting {
+    pub(super) video: VideoId,
+    pub(super) project: ProjectId,
+    pub(super) model: ModelId,
+    /// Predicted seconds of a device.
+    pub(super) cost: f64,
+    pub(super) not_before: UnixMillis,
+    /// Name of the worker it failed on last.
+    pub(super) avoid: Option<String>,
+    /// No worker ever had it.
+    pub(super) fresh: bool,
+}
+
+/// Every project's jobs.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lanes: HashMap<ProjectId, ProjectQueue>,
+    /// Where each waiting job stands.
+    places: HashMap<VideoId, (ProjectId, ModelId)>,
+    /// The charge at which the last pick began: an idle project re-enters here, so that idling saves nothing up.
+    now_charged: f64,
+}
+
+#[derive(Debug, Default)]
+struct ProjectQueue {
+    charged: f64,
+    running: u32,
+    /// By id, which is the order of creation.
+    models: BTreeMap<ModelId, VecDeque<Waiting>>,
+}
+
+/// How much of a model waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backlog {
+    pub project: ProjectId,
+    pub model: ModelId,
+    pub depth: usize,
+    /// Predicted seconds.
+    pub seconds: f64,
+    pub oldest: UnixMillis,
+}
+
+impl Waiting {
+    /// The place of a job that has no worker.
+    pub(super) fn of(job: &Job, cost: f64, avoid: Option<String>) -> Self {
+        Self {
+            video: job.id,
+            project: job.project,
+            model: job.request.spec.model.clone(),
+            cost,
+            not_before: job.status.not_before,
+            avoid,
+            fresh: job.status.state == JobState::Queued,
+        }
+    }
+}
+
+impl Queue {
+    /// Stands it in line; a job that stands there already keeps its place.
+    pub(super) fn push(&mut self, waiting: Waiting) {
+        if self.places.contains_key(&waiting.video) {
+            return;
+        }
+        self.places.insert(waiting.video, (waiting.project, waiting.model.clone()));
+        let floor = self.now_charged;
+        let lane = self.lanes.entry(waiting.project).or_default();
+        if lane.models.is_empty() && lane.running == 0 {
+            lane.charged = lane.charged.max(floor);
+        }
+        let line = lane.models.entry(waiting.model.clone()).or_default();
+        let place = line.partition_point(|other| other.video < waiting.video);
+        line.insert(place, waiting);
+    }
+
+    /// Takes it out of line.
+    pub(super) fn remove(&mut self, video: VideoId) -> Option<Waiting> {
+        let (project, model) = self.places.remove(&video)?;
+        let lane = self.lanes.get_mut(&project)?;
+        let line = lane.models.get_mut(&model)?;
+        let place = line.binary_search_by_key(&video, |waiting| waiting.video).ok()?;
+        let waiting = line.remove(place);
+        if line.is_empty() {
+            lane.models.remove(&model);
+        }
+        waiting
+    }
+
+    /// Takes a job out of line for a worker and charges its project.
+    pub(super) fn start(&mut self, video: VideoId) -> Option<Waiting> {
+        let waiting = self.remove(video)?;
+        let lane = self.lanes.entry(waiting.project).or_default();
+        self.now_charged = self.now_charged.max(lane.charged);
+        lane.charged += waiting.cost;
+        lane.running += 1;
+        Some(waiting)
+    }
+
+    /// A job runs that was found running.
+    pub(super) fn found_running(&mut self, project: ProjectId, cost: f64) {
+        let lane = self.lanes.entry(project).or_default();
+        lane.charged += cost;
+        lane.running += 1;
+    }
+
+    /// A job no longer runs: what was predicted is replaced by what it took.
+    pub(super) fn stop(&mut self, project: ProjectId, predicted: f64, taken: f64) {
+        if let Some(lane) = self.lanes.get_mut(&project) {
+            lane.running = lane.running.saturating_sub(1);
+            lane.charged = (lane.charged + taken - predicted).max(0.0);
+        }
+    }
+
+    /// What may start at `now`.
+    pub(super) fn snapshot(&self, now: UnixMillis) -> Snapshot {
+        let lanes = self.lanes.iter().filter(|(_, lane)| !lane.models.is_empty());
+        let lanes = lanes.map(|(project, lane)| Lane {
+            project: *project,
+            charged: lane.charged,
+            running: lane.running,
+            heads: lane.models.values().filter_map(|line| head(line, now)).collect(),
+        });
+        Snapshot { lanes: lanes.collect() }
+    }
+
+    /// Place in line among the jobs of its model, from 1, and the predicted seconds ahead of it:
+    /// projects take turns, so of each other project as many go first as are ahead in its own.
+    pub(super) fn outlook(&self, video: VideoId) -> Option<(u64, f64)> {
+        let (project, model) = self.places.get(&video)?;
+        let line = self.lanes.get(project)?.models.get(model)?;
+        let ahead = line.binary_search_by_key(&video, |waiting| waiting.video).ok()?;
+        let mine = &self.lanes[project];
+        let mut place = ahead as u64 + 1;
+        let mut seconds = total_cost(line, ahead);
+        for (other, lane) in self.lanes.iter().filter(|(other, _)| *other != project) {
+            let Some(line) = lane.models.get(model) else { continue };
+            let first = lane.charged < mine.charged || (lane.charged == mine.charged && other < project);
+            let turns = line.len().min(ahead + usize::from(first));
+            place += turns as u64;
+            seconds += total_cost(line, turns);
+        }
+        Some((place, seconds))
+    }
+
+    /// Jobs whose time without a worker began before `then`.
+    pub(super) fn waiting_since_before(&self, then: UnixMillis) -> Vec<VideoId> {
+        self.waiting().filter(|waiting| waiting.not_before < then).map(|waiting| waiting.video).collect()
+    }
+
+    /// Whether a job that had to wait for its time may start in `after..=now`.
+    pub(super) fn becomes_due(&self, after: UnixMillis, now: UnixMillis) -> bool {
+        self.waiting()
+            .any(|waiting| !waiting.fresh && waiting.not_before > after && waiting.not_before <= now)
+    }
+
+    /// Every line that is not empty.
+    pub(super) fn backlog(&self) -> Vec<Backlog> {
+        let lines = self.lanes.iter().flat_map(|(project, lane)| {
+            lane.models.iter().map(move |(model, line)| (*project, model.clone(), line))
+        });
+        lines
+            .map(|(project, model, line)| Backlog {
+                project,
+                model,
+                depth: line.len(),
+                seconds: total_cost(line, line.len()),
+                oldest: line
+                    .iter()
+                    .map(|waiting| UnixMillis(waiting.video.unix_millis()))
+                    .min()
+                    .unwrap_or_default(),
+            })
+            .collect()
+    }
+
+    /// Forgets idle projects that owe nothing.
+    pub(super) fn tidy(&mut self) {
+        let floor = self.now_charged;
+        self.lanes.retain(|_, lane| !lane.models.is_empty() || lane.running > 0 || lane.charged > floor);
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+        self.lanes.values().flat_map(|lane| lane.models.values()).flatten()
+    }
+}
+
+fn head(line: &VecDeque<Waiting>, now: UnixMillis) -> Option<Head> {
+    let first = line.iter().find(|waiting| waiting.not_before <= now)?;
+    Some(Head {
+        video: first.video,
+        model: first.model.clone(),
+        waiting_since: first.not_before,
+        avoid: first.avoid.clone(),
+    })
+}
+
+/// Predicted seconds of the first `count` jobs, from the mean of a few: a long line is not added up for each question.
+fn total_cost(line: &VecDeque<Waiting>, count: usize) -> f64 {
+    /// Enough to see a mix of shapes.
+    const SAMPLE: usize = 32;
+    let sample = count.min(SAMPLE);
+    if sample == 0 {
+        return 0.0;
+    }
+    let sum: f64 = line.iter().take(sample).map(|waiting| waiting.cost).sum();
+    sum / sample as f64 * count as f64
+}

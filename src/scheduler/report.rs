@@ -1,0 +1,137 @@
+//! What the scheduler counts. Reads jobs, writes metrics, decides nothing.
+
+use super::Scheduler;
+use super::workers::WorkerState;
+use crate::domain::job::{Job, JobState};
+use crate::domain::lease::Cost;
+use crate::domain::stage::Timings;
+use crate::metrics::Metrics;
+
+impl Scheduler {
+    /// Brings the gauges of queue and workers up to date, for a scrape.
+    pub fn gauge(&self) {
+        let metrics = &self.inner.parts.metrics;
+        let now = self.inner.parts.clock.now();
+        metrics.queue_depth.clear();
+        metrics.queue_oldest_age_seconds.clear();
+        metrics.jobs_running.clear();
+        metrics.worker_state.clear();
+        metrics.model_loaded.clear();
+        let backlog = self.backlog();
+        let workers = self.workers();
+        for model in workers.iter().flat_map(|worker| &worker.models) {
+            metrics.queue_depth.set([model.id.as_str()], 0.0);
+            metrics.queue_oldest_age_seconds.set([model.id.as_str()], 0.0);
+        }
+        for line in &backlog {
+            let model = line.model.as_str();
+            metrics.queue_depth.add([model], line.depth as f64);
+            let same = backlog.iter().filter(|other| other.model == line.model);
+            let age = same.map(|other| now.since(other.oldest).as_secs_f64()).fold(0.0, f64::max);
+            metrics.queue_oldest_age_seconds.set([model], age);
+        }
+        for held in self.inner.state().leases.all() {
+            let worker = held.job.status.holder.as_ref().map_or("", |holder| &holder.name);
+            metrics.jobs_running.add([held.job.request.spec.model.as_str(), worker], 1.0);
+        }
+        for worker in workers {
+            for state in WorkerState::ALL {
+                let is = f64::from(u8::from(state == worker.state));
+                metrics.worker_state.set([&worker.name, state.as_str()], is);
+            }
+            for model in &worker.models {
+                let quantized = if model.quant_linear { "true" } else { "false" };
+                let loaded = f64::from(u8::from(model.resident));
+                metrics.model_loaded.set([&worker.name, model.id.as_str(), quantized], loaded);
+            }
+            for device in &worker.devices {
+                let labels = [worker.name.as_str(), &device.index.to_string()];
+                let stats = &device.stats;
+                metrics.gpu_memory_used_bytes.set(labels, stats.memory_used_bytes as f64);
+                metrics.gpu_memory_capacity_bytes.set(labels, stats.memory_total_bytes as f64);
+                metrics.gpu_process_memory_used_bytes.set(labels, stats.process_memory_used_bytes as f64);
+                metrics.gpu_utilization_ratio.set(labels, stats.utilization_ratio);
+                metrics.gpu_power_watts.set(labels, stats.power_watts);
+                metrics.gpu_temperature_celsius.set(labels, stats.temperature_celsius);
+            }
+        }
+    }
+}
+
+/// A job was handed to a worker; `first` says that none had it before.
+pub(super) fn handed_out(metrics: &Metrics, job: &Job, first: bool) {
+    let model = job.request.spec.model.as_str();
+    metrics.job_attempts_total.increment([model]);
+    if let Some(started) = job.status.started_at.filter(|_| first) {
+        let waited = started.since(job.created_at).as_secs_f64();
+        metrics.job_queue_wait_seconds.observe([model], waited);
+    }
+}
+
+/// A job ran out of memory.
+pub(super) fn out_of_memory(metrics: &Metrics, job: &Job) {
+    let worker = job.status.holder.as_ref().map_or("", |holder| &holder.name);
+    metrics.gpu_out_of_memory_total.increment([worker, job.request.spec.model.as_str()]);
+}
+
+/// A job reached its end.
+pub(crate) fn ended(metrics: &Metrics, job: &Job, cost: Option<Cost>) {
+    let spec = &job.request.spec;
+    let (model, resolution, steps) =
+        (spec.model.as_str(), spec.resolution.as_str(), spec.steps.get().to_string());
+    let project = job.project.to_string();
+    let project = metrics.project(&project);
+    let outcome = match (job.status.state, job.status.is_cancelled()) {
+        (JobState::Completed, _) => "completed",
+        (_, true) => "cancelled",
+        (_, false) => "failed",
+    };
+    metrics.jobs_finished_total.increment([project, model, spec.operation.as_str(), outcome]);
+    if let Some(error) = &job.status.error {
+        metrics.job_failures_total.increment([model, error.code.as_str()]);
+    }
+    if let Some(usage) = &job.status.usage {
+        metrics.gpu_seconds_total.add([project, model], usage.gpu_seconds);
+    }
+    let Some(timings) = &job.status.timings else { return };
+    if let Some(total) = timings.total {
+        metrics.job_duration_seconds.observe([model, resolution, &steps], total);
+    }
+    if job.status.state != JobState::Completed {
+        return;
+    }
+    for (stage, seconds) in stages(timings) {
+        metrics.stage_duration_seconds.observe([model, stage], seconds);
+    }
+    let frames = f64::from(spec.frames.get());
+    metrics.frames_generated_total.add([model, resolution], frames);
+    metrics.video_seconds_generated_total.add([project, model], spec.frames.duration_seconds());
+    if let (Some(denoise), Some(decode)) = (timings.denoise, timings.decode) {
+        let rate = frames / (denoise + decode).max(f64::MIN_POSITIVE);
+        metrics.generation_frames_per_second.observe([model, resolution, &steps], rate);
+        let expert = if spec.boundary.is_some() { "high" } else { "single" };
+        let step = denoise / f64::from(spec.steps.get());
+        metrics.denoise_step_duration_seconds.observe([model, resolution, expert], step);
+    }
+    if let Some(load) = timings.model_load {
+        metrics.model_load_duration_seconds.observe([model], load);
+    }
+    if let Some(peak) = cost.map(|cost| cost.peak_memory_bytes).filter(|peak| *peak > 0) {
+        metrics.gpu_job_peak_memory_bytes.observe([model, resolution], peak as f64);
+    }
+}
+
+/// The stages that ran, by the names of their labels.
+fn stages(timings: &Timings) -> impl Iterator<Item = (&'static str, f64)> {
+    let all = [
+        ("preparing", timings.prepare),
+        ("loading_model", timings.model_load),
+        ("encoding_text", timings.text_encode),
+        ("encoding_image", timings.image_encode),
+        ("denoising", timings.denoise),
+        ("decoding", timings.decode),
+        ("muxing", timings.mux),
+        ("uploading", timings.upload),
+    ];
+    all.into_iter().filter_map(|(stage, seconds)| Some((stage, seconds?)))
+}

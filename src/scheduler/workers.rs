@@ -1,0 +1,223 @@
+//! The workers that have said hello: what they host, what they do, what is asked of them.
+//! Held in memory only; a worker that meets a restarted server says hello again.
+
+use std::collections::BTreeMap;
+
+use super::pick::Asking;
+use super::policy::{KEEP_DOWN, SILENCE};
+use crate::domain::clock::{Moment, UnixMillis};
+use crate::domain::id::{VideoId, WorkerId};
+use crate::domain::lease::{Device, DeviceStats, HostedModel, Orders, WorkerHello};
+use crate::domain::model::ModelId;
+
+/// What a worker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WorkerState {
+    /// It has said hello and not asked for work yet.
+    Starting,
+    Idle,
+    Busy,
+    /// It takes no new job.
+    Draining,
+    /// It ends after its job, to be started afresh.
+    Restarting,
+    /// It has not called for a while.
+    Down,
+}
+
+/// A worker, as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerView {
+    pub id: WorkerId,
+    pub name: String,
+    pub host: String,
+    /// Process id on its host.
+    pub process: u32,
+    /// Child of this server.
+    pub local: bool,
+    pub state: WorkerState,
+    pub devices: Vec<Device>,
+    pub models: Vec<HostedModel>,
+    pub current_video: Option<VideoId>,
+    pub last_heartbeat_at: UnixMillis,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) hello: WorkerHello,
+    pub(super) local: bool,
+    pub(super) orders: Orders,
+    asked: bool,
+    seen: Moment,
+    seen_at: UnixMillis,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Workers {
+    by_id: BTreeMap<WorkerId, Worker>,
+}
+
+impl WorkerState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Starting, Self::Idle, Self::Busy, Self::Draining, Self::Restarting, Self::Down];
+
+    /// As written on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+            Self::Draining => "draining",
+            Self::Restarting => "restarting",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// When something was heard of a worker, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    pub(super) seen: Moment,
+    pub(super) at: UnixMillis,
+}
+
+impl Workers {
+    /// Takes a worker in. Answers its id and the earlier processes of that name, which are gone;
+    /// a process that says hello again keeps its id.
+    pub(super) fn register(
+        &mut self,
+        hello: WorkerHello,
+        local: bool,
+        id: WorkerId,
+        heard: Heard,
+    ) -> (WorkerId, Vec<WorkerId>) {
+        let namesakes = self.by_name(&hello.name);
+        let same = |id: &WorkerId| {
+            let known = &self.by_id[id].hello;
+            known.process == hello.process && known.host == hello.host
+        };
+        let (again, gone): (Vec<_>, Vec<_>) = namesakes.into_iter().partition(same);
+        for id in &gone {
+            self.by_id.remove(id);
+        }
+        let id = again.first().copied().unwrap_or(id);
+        let orders = Orders::default();
+        let worker = Worker { hello, local, orders, asked: false, seen: heard.seen, seen_at: heard.at };
+        self.by_id.insert(id, worker);
+        (id, gone)
+    }
+
+    pub(super) fn get(&self, id: WorkerId) -> Option<&Worker> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: WorkerId) -> Option<&mut Worker> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
+        self.by_id.values_mut()
+    }
+
+    /// Ids of the workers of that name.
+    pub(super) fn by_name(&self, name: &str) -> Vec<WorkerId> {
+        let named = self.by_id.iter().filter(|(_, worker)| worker.hello.name == name);
+        named.map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn remove(&mut self, id: WorkerId) {
+        self.by_id.remove(&id);
+    }
+
+    /// Forgets those that have been down for long.
+    pub(super) fn tidy(&mut self, now: Moment) {
+        self.by_id.retain(|_, worker| now.since(worker.seen) < KEEP_DOWN);
+    }
+
+    /// The worker with what decides about its next job; `None` if it is unknown.
+    pub(super) fn asking(&self, id: WorkerId, now: Moment) -> Option<Asking> {
+        let worker = self.by_id.get(&id)?;
+        let models = |worker: &Worker, resident: bool| -> Vec<ModelId> {
+            let models = worker.hello.models.iter().filter(|model| model.resident || !resident);
+            models.map(|model| model.id.clone()).collect()
+        };
+        let others = self.by_id.iter().filter(|(other, worker)| {
+            **other != id && now.since(worker.seen) < SILENCE && !worker.orders.drain
+        });
+        Some(Asking {
+            name: worker.hello.name.clone(),
+            hosted: models(worker, false),
+            resident: models(worker, true),
+            hosted_elsewhere: others.flat_map(|(_, worker)| models(worker, false)).collect(),
+        })
+    }
+
+    /// Living workers that host the model and take jobs.
+    pub(super) fn ready(&self, model: Option<&ModelId>, now: Moment) -> usize {
+        let hosts = |worker: &&Worker| {
+            model.is_none_or(|model| worker.hello.models.iter().any(|hosted| hosted.id == *model))
+        };
+        let ready = |worker: &&Worker| {
+            worker.asked && now.since(worker.seen) < SILENCE && worker.orders == Orders::default()
+        };
+        self.by_id.values().filter(hosts).filter(ready).count()
+    }
+
+    /// All, with the job that each holds.
+    pub(super) fn views(&self, now: Moment, job_of: impl Fn(WorkerId) -> Option<VideoId>) -> Vec<WorkerView> {
+        let view = |(id, worker): (&WorkerId, &Worker)| {
+            let current_video = job_of(*id);
+            WorkerView {
+                id: *id,
+                name: worker.hello.name.clone(),
+                host: worker.hello.host.clone(),
+                process: worker.hello.process,
+                local: worker.local,
+                state: worker.state(now, current_video.is_some()),
+                devices: worker.hello.devices.clone(),
+                models: worker.hello.models.clone(),
+                current_video,
+                last_heartbeat_at: worker.seen_at,
+            }
+        };
+        self.by_id.iter().map(view).collect()
+    }
+}
+
+impl Worker {
+    pub(super) fn heard(&mut self, heard: Heard) {
+        self.seen = heard.seen;
+        self.seen_at = heard.at;
+    }
+
+    /// It asks for work and tells how it is.
+    pub(super) fn asks(&mut self, models: Vec<HostedModel>, devices: &[DeviceStats], heard: Heard) {
+        self.asked = true;
+        self.hello.models = models;
+        self.measured(devices);
+        self.heard(heard);
+    }
+
+    pub(super) fn measured(&mut self, stats: &[DeviceStats]) {
+        for (device, stats) in self.hello.devices.iter_mut().zip(stats) {
+            device.stats = *stats;
+        }
+    }
+
+    fn state(&self, now: Moment, busy: bool) -> WorkerState {
+        if now.since(self.seen) >= SILENCE {
+            WorkerState::Down
+        } else if self.orders.restart || self.orders.stop {
+            WorkerState::Restarting
+        } else if self.orders.drain {
+            WorkerState::Draining
+        } else if busy {
+            WorkerState::Busy
+        } else if self.asked {
+            WorkerState::Idle
+        } else {
+            WorkerState::Starting
+        }
+    }
+}
