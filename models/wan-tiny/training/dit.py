@@ -40,13 +40,14 @@ class LayerNorm(nn.Module):
         return layer_norm(x, self.weight, self.bias)
 
 
-def rope_table(frames, rows, cols, device):
-    """(cos, sin), each `[frames·rows·cols, 64]`: 22 pairs for time, 21 for rows, 21 for columns."""
-    def angles(n, dim):
+def rope_table(at, rows, cols, device):
+    """(cos, sin), each `[len(at)·rows·cols, 64]`: 22 pairs for the frames `at`, 21 for rows, 21 for columns."""
+    def angles(positions, dim):
         omega = 10000.0 ** (-torch.arange(0, dim, 2, device=device).float() / dim)
-        return torch.arange(n, device=device).float()[:, None] * omega
+        return torch.as_tensor(positions, device=device).float()[:, None] * omega
 
-    t, h, w = angles(frames, 44), angles(rows, 42), angles(cols, 42)
+    frames = len(at)
+    t, h, w = angles(at, 44), angles(range(rows), 42), angles(range(cols), 42)
     a = torch.cat([t[:, None, None].expand(-1, rows, cols, -1), h[None, :, None].expand(frames, -1, cols, -1),
                    w[None, None].expand(frames, rows, -1, -1)], -1).reshape(frames * rows * cols, 64)
     return a.cos(), a.sin()
@@ -192,11 +193,18 @@ class WanDit(nn.Module):
         nn.init.zeros_(self.head.head.weight)
         nn.init.normal_(self.time_embedding[0].weight, std=0.02)
         nn.init.normal_(self.time_embedding[2].weight, std=0.02)
+        self.ropes = {}  # tables by shape: they never change
 
-    def forward(self, x, time, context, y, topk=None):
+    def rope(self, *key):
+        if key not in self.ropes:
+            self.ropes[key] = rope_table(*key)
+        return self.ropes[key]
+
+    def forward(self, x, time, context, y, topk=None, at=None):
         """`x` `[b, 16, t, h, w]`, `time` `[b]` = bf16(1000·t), `context` `[b, 64, text]`, `y` `[b, 20, t, h, w]`.
 
-        Returns the velocity (noise − clean), float32, in the shape of `x`.
+        `at` names the latent frames given, where they are not 0, 1, 2 …. Returns the velocity (noise − clean),
+        float32, in the shape of `x`.
         """
         b, _, t, h, w = x.shape
         device = x.device.type
@@ -212,7 +220,7 @@ class WanDit(nn.Module):
             e = self.time_embedding[2](F.silu(self.time_embedding[0](emb)))  # [b, d]
             e0 = self.time_projection[1](F.silu(e)).unflatten(1, (6, -1))  # [b, 6, d]
         context = self.text_embedding[2](F.gelu(self.text_embedding[0](context), approximate="tanh"))
-        rope = rope_table(t, rows, cols, x.device)
+        rope = self.rope(tuple(range(t)) if at is None else tuple(at), rows, cols, x.device)
         for block in self.blocks:
             q, k, v = FUNCTIONS["before"](block, z, e0, rope)
             if topk is None:

@@ -1,0 +1,93 @@
+"""Banks of normalised latents with their scenes, for the DiT; rendered and encoded once, then kept.
+
+`python latents.py CHECKPOINTS OUT --minutes M` fills a folder with shards on a slow machine; trainings on a GPU call
+`make_latents` themselves.
+"""
+
+import argparse
+import glob
+import os
+import time
+
+import torch
+
+import checkpoint
+import scenes as world_scenes
+from run import to_pixels
+from vae import WanVae
+from world import render
+
+SHAPES = [  # (width, height, frames, share of the bank): mostly the default clip, a little of every other one
+    (224, 128, 33, 0.62), (128, 224, 33, 0.09), (160, 160, 33, 0.07), (192, 144, 33, 0.06), (144, 192, 33, 0.06),
+    (224, 128, 17, 0.10)]
+CONDITION_SHARE = 0.4  # part of the clips that also get image-to-video's condition
+
+
+def load_vae(folder, device, dtype):
+    """(VAE, latent mean, latent std)."""
+    state = checkpoint.load(folder, "vae")
+    mean, std = state.pop("latent_mean").to(device), state.pop("latent_std").to(device)
+    vae = WanVae()
+    vae.load_state_dict(state)
+    return vae.to(device, dtype).eval().requires_grad_(False), mean, std
+
+
+def normalised(vae, stats, video, dtype):
+    """uint8 or [-1, 1] clips `[b, f, h, w, 3]` to latents `[b, 16, t, h/8, w/8]`."""
+    x = to_pixels(video, dtype) if video.dtype == torch.uint8 else video.to(dtype)
+    z = (vae.encode(x)[0] - stats[0]) / stats[1]
+    return z.permute(0, 4, 1, 2, 3).contiguous()
+
+
+def condition_of(vae, stats, first, frames, dtype):
+    """Image-to-video's condition latents: the encoding of the picture followed by mid grey."""
+    x = torch.zeros(len(first), frames, *first.shape[1:], device=first.device, dtype=dtype)
+    x[:, 0] = to_pixels(first, dtype)
+    return normalised(vae, stats, x, dtype)
+
+
+@torch.inference_mode()
+def make_latents(vae, stats, count, seed, device, dtype, width=224, height=128, frames=33, chunk=8,
+                 condition=CONDITION_SHARE, test=False):
+    """A dict: `z` `[n, 16, t, h, w]`, `c` `[m, …]` conditions of the first m clips (bf16), `scenes`."""
+    drawn = world_scenes.draw_scenes(count, seed, test=test)
+    z, c = [], []
+    for at in range(0, count, chunk):
+        video, _ = render(world_scenes.rows_of(drawn, slice(at, at + chunk)), width, height, frames, device)
+        z.append(normalised(vae, stats, video, dtype).bfloat16())
+        if at < count * condition:
+            c.append(condition_of(vae, stats, video[:, 0], frames, dtype).bfloat16())
+    return dict(z=torch.cat(z), c=torch.cat(c) if c else z[0][:0], scenes=drawn)
+
+
+def load_shards(folder):
+    """One bank from the shards that `main` wrote: clips with a condition come first."""
+    parts = [torch.load(p, weights_only=True) for p in sorted(glob.glob(os.path.join(folder, "*.pt")))]
+    with_c = [len(p["c"]) for p in parts]
+    order = [("z", slice(0, n)) for n in with_c]
+    z = torch.cat([p["z"][s] for p, (_, s) in zip(parts, order)] + [p["z"][n:] for p, n in zip(parts, with_c)])
+    drawn = {k: torch.cat([p["scenes"][k][:n] for p, n in zip(parts, with_c)] + [p["scenes"][k][n:] for p, n in zip(parts, with_c)])
+             for k in parts[0]["scenes"]}
+    return dict(z=z, c=torch.cat([p["c"] for p in parts]), scenes=drawn)
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("checkpoints")
+    args.add_argument("out")
+    args.add_argument("--minutes", type=float, required=True)
+    a = args.parse_args()
+    os.makedirs(a.out, exist_ok=True)
+    begin, dtype = time.time(), torch.bfloat16
+    vae, *stats = load_vae(a.checkpoints, "cpu", dtype)
+    shard = len(glob.glob(os.path.join(a.out, "*.pt")))
+    while time.time() - begin < a.minutes * 60:
+        bank = make_latents(vae, stats, 16, 50_000 + shard, "cpu", dtype, chunk=2, condition=0.25)
+        path = os.path.join(a.out, f"{shard:05d}.pt")
+        torch.save(bank, path + ".part")
+        os.rename(path + ".part", path)
+        shard += 1
+
+
+if __name__ == "__main__":
+    main()
