@@ -2,6 +2,7 @@
 //! They name operators and shapes, never devices or files.
 
 mod expected;
+mod loader;
 
 pub mod umt5;
 pub mod vae;

@@ -1,8 +1,10 @@
 //! The text encoder: umT5, bidirectional, with an own position bias in every layer.
-//! Read in this order: its numbers (`config`), its tensors (`names`).
+//! Read in this order: its numbers (`config`), its tensors (`names`), the network (`encoder`).
 
 mod config;
+mod encoder;
 mod names;
 
 pub use config::Umt5Config;
+pub use encoder::Umt5;
 pub use names::expected_tensors;

@@ -1,9 +1,17 @@
-//! The video autoencoder: causal in time, eight pixels and four frames to a latent.
-//! Read in this order: its numbers (`config`), which layer follows which (`layout`), its tensors (`names`).
+//! The video autoencoder: causal in time, eight pixels and four frames to a latent. Frames are channels-last.
+//! Read in this order: its numbers (`config`), which layer follows which (`layout`), its tensors (`names`), latents to
+//! frames as they become ready (`decoder`), frames to latents (`encoder`), what both are made of (`layers`), and what a
+//! decoder remembers between chunks (`stream`).
 
 mod config;
+mod decoder;
+mod encoder;
+mod layers;
 mod layout;
 mod names;
+mod stream;
 
 pub use config::VaeConfig;
+pub use decoder::Decoder;
+pub use encoder::{Clip, Encoder};
 pub use names::expected_tensors;

@@ -1,0 +1,173 @@
+//! Latents to frames, a chunk at a time: every causal layer remembers the frames it needs, so chunks of any length give
+//! the same video.
+
+use kernels::causal_conv3d::{Around, Conv3d, causal_conv3d};
+use kernels::conv2d::{Conv2d, Resample, conv2d};
+use kernels::interleave_frames::interleave_frames;
+use kernels::linear::{Epilogue, Linear};
+use kernels::{Device, Tensor};
+
+use super::VaeConfig;
+use super::layers::{Head, Middle, Past, Residual, pointwise};
+use super::layout::{self, Layer};
+use super::stream::Stream;
+use crate::engine::error::EngineError;
+use crate::engine::models::loader::Loader;
+use crate::engine::weights::WeightSource;
+
+/// The half of the autoencoder that makes pictures.
+pub struct Decoder {
+    device: Device,
+    mean: Vec<f32>,
+    deviation: Vec<f32>,
+    conv2: Linear,
+    conv1: Conv3d,
+    middle: Middle,
+    path: Vec<Up>,
+    head: Head,
+}
+
+enum Up {
+    Residual(Residual),
+    Resample { time: Option<Conv3d>, space: Conv2d },
+}
+
+impl Decoder {
+    /// Reads the decoder's weights onto `device`.
+    pub fn load(config: &VaeConfig, source: &dyn WeightSource, device: &Device) -> Result<Self, EngineError> {
+        if let Some(problem) = config.problem() {
+            return Err(EngineError::Model(problem));
+        }
+        let layout = layout::decoder(config);
+        let loader = Loader::new(source, device);
+        let half = loader.at(layout.prefix);
+        let (inputs, outputs) = layout.first;
+        let path = layout.layers.iter().enumerate();
+        Ok(Self {
+            device: device.clone(),
+            mean: config.latent_mean().to_vec(),
+            deviation: config.latent_std().to_vec(),
+            conv2: loader.at("conv2").pointwise(config.z_dim, config.z_dim, 3)?,
+            conv1: half.at("conv1").conv3d([outputs, inputs, 3, 3, 3])?,
+            middle: Middle::load(&half.at("middle"), layout.middle)?,
+            path: path
+                .map(|(index, layer)| Up::load(&half.at(layout.path).at(index), layer))
+                .collect::<Result<_, _>>()?,
+            head: Head::load(&half.at("head"), layout.last.0, layout.last.1)?,
+        })
+    }
+
+    /// Decodes a normalised latent `[channels, T, h, w]` of `size` `[T, h, w]`, `latents_per_chunk` of its frames at a
+    /// time. Gives `emit` each chunk `[t, 8·h, 8·w, 3]` in order, about −1 to 1: one frame for the first latent frame,
+    /// four for each later one. An error of `emit` ends it.
+    pub fn decode(
+        &self,
+        latent: &[f32],
+        size: [usize; 3],
+        latents_per_chunk: usize,
+        mut emit: impl FnMut(Tensor) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let mut memory = Memory(Stream::default());
+        for first in (0..size[0]).step_by(latents_per_chunk.max(1)) {
+            let frames = first..size[0].min(first + latents_per_chunk.max(1));
+            let z = self.denormalised(latent, size, frames)?; // (t, h, w, z)
+            memory.0.rewind();
+            emit(self.chunk(&z, &mut memory)?)?;
+        }
+        Ok(())
+    }
+
+    fn chunk(&self, z: &Tensor, memory: &mut Memory) -> Result<Tensor, EngineError> {
+        let x = pointwise(z, &self.conv2, Epilogue::None)?; // (t, h, w, z)
+        let x = memory.convolve(&x, &self.conv1, None, None)?; // (t, h, w, C)
+        let mut x = self.middle.forward(&x, memory)?; // (t, h, w, C)
+        for layer in &self.path {
+            x = match layer {
+                Up::Residual(residual) => residual.forward(&x, memory)?, // (t, h, w, C)
+                Up::Resample { time, space } => {
+                    let x = match time {
+                        Some(filter) => memory.double_frames(x, filter)?, // (2t, h, w, C)
+                        None => x,
+                    };
+                    conv2d(&x, space)? // (2t, 2h, 2w, C/2)
+                }
+            };
+        }
+        self.head.forward(&x, memory) // (4t, 8h, 8w, 3)
+    }
+
+    /// Part of the latent with its channels last and its mean and deviation restored.
+    fn denormalised(
+        &self,
+        latent: &[f32],
+        [total, height, width]: [usize; 3],
+        frames: std::ops::Range<usize>,
+    ) -> Result<Tensor, EngineError> {
+        let (channels, plane) = (self.mean.len(), height * width);
+        if latent.len() != channels * total * plane || latent.is_empty() {
+            return Err(EngineError::Request(format!("a latent of {} numbers", latent.len())));
+        }
+        let shape = [frames.len(), height, width, channels];
+        let mut z = Vec::with_capacity(shape.iter().product());
+        for position in frames.start * plane..frames.end * plane {
+            z.extend((0..channels).map(|channel| {
+                latent[channel * total * plane + position] * self.deviation[channel] + self.mean[channel]
+            }));
+        }
+        Ok(Tensor::from_f32(z, &shape, self.device.activations(), &self.device)?)
+    }
+}
+
+impl Up {
+    fn load(loader: &Loader, layer: &Layer) -> Result<Self, EngineError> {
+        match *layer {
+            Layer::Residual { inputs, outputs } => {
+                Ok(Self::Residual(Residual::load(loader, inputs, outputs)?))
+            }
+            Layer::Upsample { channels, time } | Layer::Downsample { channels, time } => {
+                let time_conv = || loader.at("time_conv").conv3d([2 * channels, channels, 3, 1, 1]);
+                let space = loader.at("resample").at(1).conv2d(channels, channels / 2, Resample::Up)?;
+                Ok(Self::Resample { time: time.then(time_conv).transpose()?, space })
+            }
+        }
+    }
+}
+
+/// The frames in front of a chunk are those that the layer saw last.
+struct Memory(Stream);
+
+impl Past for Memory {
+    fn convolve(
+        &mut self,
+        x: &Tensor,
+        filter: &Conv3d,
+        norm: Option<&Tensor>,
+        residual: Option<&Tensor>,
+    ) -> Result<Tensor, EngineError> {
+        let slot = self.0.slot();
+        let around = Around { history: slot.history.as_ref(), norm, residual, time_stride: 1 };
+        let out = causal_conv3d(x, filter, &around)?;
+        slot.remember(x, filter.history(1))?;
+        Ok(out)
+    }
+}
+
+impl Memory {
+    /// Two frames from each of `x` `[t, H, W, C]`, except from the first of the video, which the filter never sees.
+    fn double_frames(&mut self, x: Tensor, filter: &Conv3d) -> Result<Tensor, EngineError> {
+        let slot = self.0.slot();
+        let first = if slot.begun { None } else { Some(x.rows(0..1)?) };
+        slot.begun = true;
+        let rest = x.rows(first.iter().len()..x.dim(0))?;
+        if rest.dim(0) == 0 {
+            return Ok(x);
+        }
+        let around = Around { history: slot.history.as_ref(), ..Around::NOTHING };
+        let doubled = interleave_frames(&causal_conv3d(&rest, filter, &around)?)?; // (2t, H, W, C)
+        slot.remember(&rest, filter.history(1))?;
+        match first {
+            Some(first) => Ok(Tensor::concat(&[&first, &doubled])?),
+            None => Ok(doubled),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Frames to latents. A clip whose last frames are all equal is carried as its frames up to the first of them: whatever
+//! a causal layer makes of the rest is equal too, once that frame has filled its window. So a picture followed by still
+//! frames costs a few frames instead of all, with identical results.
+
+use kernels::causal_conv3d::{Around, Conv3d, causal_conv3d};
+use kernels::conv2d::{Conv2d, Resample, conv2d};
+use kernels::linear::{Epilogue, Linear};
+use kernels::{Device, Tensor};
+
+use super::VaeConfig;
+use super::layers::{Head, Middle, Past, Residual, from_the_start, pointwise};
+use super::layout::{self, Layer};
+use crate::engine::error::EngineError;
+use crate::engine::models::loader::Loader;
+use crate::engine::weights::WeightSource;
+
+/// The half of the autoencoder that makes latents.
+pub struct Encoder {
+    mean: Vec<f32>,
+    deviation: Vec<f32>,
+    conv1: Conv3d,
+    path: Vec<Down>,
+    middle: Middle,
+    head: Head,
+    quantise: Linear,
+}
+
+enum Down {
+    Residual(Residual),
+    Resample { space: Conv2d, time: Option<Conv3d> },
+}
+
+/// Frames, the last of which stands for all that follow.
+#[derive(Debug, Clone)]
+pub struct Clip {
+    /// `[n, H, W, C]`, at most `total` frames.
+    frames: Tensor,
+    total: usize,
+}
+
+impl Encoder {
+    /// Reads the encoder's weights onto `device`.
+    pub fn load(config: &VaeConfig, source: &dyn WeightSource, device: &Device) -> Result<Self, EngineError> {
+        if let Some(problem) = config.problem() {
+            return Err(EngineError::Model(problem));
+        }
+        let layout = layout::encoder(config);
+        let loader = Loader::new(source, device);
+        let half = loader.at(layout.prefix);
+        let (inputs, outputs) = layout.first;
+        let path = layout.layers.iter().enumerate();
+        Ok(Self {
+            mean: config.latent_mean().to_vec(),
+            deviation: config.latent_std().to_vec(),
+            conv1: half.at("conv1").conv3d([outputs, inputs, 3, 3, 3])?,
+            path: path
+                .map(|(index, layer)| Down::load(&half.at(layout.path).at(index), layer))
+                .collect::<Result<_, _>>()?,
+            middle: Middle::load(&half.at("middle"), layout.middle)?,
+            head: Head::load(&half.at("head"), layout.last.0, layout.last.1)?,
+            quantise: loader.at("conv1").pointwise(2 * config.z_dim, 2 * config.z_dim, 3)?,
+        })
+    }
+
+    /// The normalised latent `[channels, 1 + (frames − 1)/4, H/8, W/8]` of a clip of `4k + 1` frames, float32.
+    pub fn encode(&self, clip: &Clip) -> Result<Vec<f32>, EngineError> {
+        let mut start = Start { total: clip.total };
+        let x = clip.frames.clone();
+        let mut x = start.convolve(&x, &self.conv1, None, None)?; // (n, H, W, C)
+        for layer in &self.path {
+            x = match layer {
+                Down::Residual(residual) => residual.forward(&x, &mut start)?, // (n, h, w, C)
+                Down::Resample { space, time } => {
+                    let x = conv2d(&x, space)?; // (n, h/2, w/2, C)
+                    match time {
+                        Some(filter) => start.halve_frames(&x, filter)?, // (n/2, h/2, w/2, C)
+                        None => x,
+                    }
+                }
+            };
+        }
+        let x = self.middle.forward(&x, &mut start)?; // (n, h, w, C)
+        let x = self.head.forward(&x, &mut start)?; // (n, h, w, 2·z)
+        let x = pointwise(&x, &self.quantise, Epilogue::None)?; // (n, h, w, 2·z)
+        self.normalised(&extended(&x, start.total)?)
+    }
+
+    /// The means, which are the first half of the channels, with channels first and normalised.
+    fn normalised(&self, x: &Tensor) -> Result<Vec<f32>, EngineError> {
+        let values = x.to_f32()?;
+        let channels = self.mean.len();
+        let latent = |channel: usize| {
+            let (mean, deviation) = (self.mean[channel], self.deviation[channel]);
+            values.chunks_exact(2 * channels).map(move |position| (position[channel] - mean) / deviation)
+        };
+        Ok((0..channels).flat_map(latent).collect())
+    }
+}
+
+impl Clip {
+    /// `total` frames, of which all after the last of `frames` `[n, H, W, 3]` are equal to it. `total` is `4k + 1` and at
+    /// least `n`.
+    pub fn new(frames: Tensor, total: usize) -> Result<Self, EngineError> {
+        let have = frames.dim(0);
+        if have == 0 || have > total || total % 4 != 1 {
+            return Err(EngineError::Request(format!("{have} frames for a clip of {total}")));
+        }
+        Ok(Self { frames, total })
+    }
+}
+
+impl Down {
+    fn load(loader: &Loader, layer: &Layer) -> Result<Self, EngineError> {
+        match *layer {
+            Layer::Residual { inputs, outputs } => {
+                Ok(Self::Residual(Residual::load(loader, inputs, outputs)?))
+            }
+            Layer::Downsample { channels, time } | Layer::Upsample { channels, time } => {
+                let time_conv = || loader.at("time_conv").conv3d([channels, channels, 3, 1, 1]);
+                let space = loader.at("resample").at(1).conv2d(channels, channels, Resample::Down)?;
+                Ok(Self::Resample { space, time: time.then(time_conv).transpose()? })
+            }
+        }
+    }
+}
+
+/// Zeros stand in front of the first frame, and every layer gives as many frames as it takes to become constant.
+struct Start {
+    /// Frames of the clip at this depth.
+    total: usize,
+}
+
+impl Past for Start {
+    fn convolve(
+        &mut self,
+        x: &Tensor,
+        filter: &Conv3d,
+        norm: Option<&Tensor>,
+        residual: Option<&Tensor>,
+    ) -> Result<Tensor, EngineError> {
+        let needed = self.total.min(x.dim(0) + filter.history(1));
+        let residual = residual.map(|residual| extended(residual, needed)).transpose()?;
+        from_the_start(&extended(x, needed)?, filter, norm, residual.as_ref())
+    }
+}
+
+impl Start {
+    /// Every second frame of `x` `[n, H, W, C]`: the first as it is, then the filter over three frames each.
+    fn halve_frames(&mut self, x: &Tensor, filter: &Conv3d) -> Result<Tensor, EngineError> {
+        self.total = 1 + (self.total - 1) / 2;
+        // Frame j sees 2j − 2 to 2j, so it is constant from the first j whose whole window is.
+        let constant = (x.dim(0) - 1 + filter.history(1)).div_ceil(2);
+        let frames = self.total.min(constant + 1);
+        let first = x.rows(0..1)?;
+        if frames == 1 {
+            return Ok(first);
+        }
+        let x = extended(x, 2 * frames - 1)?;
+        let around = Around { history: Some(&first), time_stride: 2, ..Around::NOTHING };
+        let rest = causal_conv3d(&x.rows(1..2 * frames - 1)?, filter, &around)?; // (frames − 1, H, W, C)
+        Ok(Tensor::concat(&[&first, &rest])?)
+    }
+}
+
+/// The first `count` frames of the clip that `x` `[n, …]` stands for.
+fn extended(x: &Tensor, count: usize) -> Result<Tensor, EngineError> {
+    let have = x.dim(0);
+    if have >= count {
+        return Ok(x.rows(0..count)?);
+    }
+    let last = x.rows(have - 1..have)?;
+    let parts: Vec<&Tensor> = std::iter::once(x).chain(std::iter::repeat_n(&last, count - have)).collect();
+    Ok(Tensor::concat(&parts)?)
+}
