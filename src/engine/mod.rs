@@ -8,8 +8,8 @@ mod error;
 
 pub mod image;
 pub mod models;
-pub mod text;
 pub mod sampler;
+pub mod text;
 pub mod weights;
 
 pub use attention::Attention;
