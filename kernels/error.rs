@@ -26,10 +26,4 @@ impl Error {
     pub(crate) fn argument(operator: &'static str, what: impl Into<String>) -> Self {
         Self::Argument { operator, what: what.into() }
     }
-
-    /// `operator` has no version for `device`.
-    #[cfg(feature = "cuda")]
-    pub(crate) fn unsupported(operator: &'static str, device: &crate::Device) -> Self {
-        Self::Unsupported { operator, device: device.to_string() }
-    }
 }

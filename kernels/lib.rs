@@ -3,6 +3,8 @@
 //! include one another; what several share stands in `cpu/` or `cuda/`. Nothing here knows a model, a file or a job.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod device;
 mod error;
 mod tensor;

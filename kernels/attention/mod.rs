@@ -1,6 +1,8 @@
 //! Dense attention: `out = softmax(q·kᵀ / √head dim) · v` per head.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Error, Result, Tensor};
 
@@ -18,6 +20,6 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Ten
     match q.device() {
         Device::Cpu => cpu::attention(q, k, v, heads),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::attention(&device, q, k, v, heads),
     }
 }

@@ -4,6 +4,8 @@
 //! the start of a video) stand in front; a zero frame stays zero under norm and SiLU.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Error, Result, Tensor};
 
@@ -21,6 +23,8 @@ pub struct Conv3d {
 #[derive(Debug, Clone)]
 enum Packed {
     Cpu(crate::cpu::PackedFilter),
+    #[cfg(feature = "cuda")]
+    Cuda(cuda::Filter),
 }
 
 /// What is fused around a convolution.
@@ -56,7 +60,7 @@ impl Conv3d {
         let packed = match device {
             Device::Cpu => Packed::Cpu(cpu::pack(weight, shape, bias)),
             #[cfg(feature = "cuda")]
-            device @ Device::Cuda(_) => return Err(Error::unsupported(NAME, device)),
+            Device::Cuda(device) => Packed::Cuda(cuda::pack(device, weight, shape, bias)?),
         };
         Ok(Self { packed, kernel: [kt, kh, kw], inputs, outputs })
     }
@@ -87,5 +91,7 @@ pub fn causal_conv3d(x: &Tensor, filter: &Conv3d, around: &Around) -> Result<Ten
     }
     match &filter.packed {
         Packed::Cpu(packed) => cpu::causal_conv3d(x, packed, around),
+        #[cfg(feature = "cuda")]
+        Packed::Cuda(packed) => cuda::causal_conv3d(x, packed, around),
     }
 }

@@ -1,6 +1,8 @@
 //! The autoencoder's norm: `out = x / max(‖x‖₂, 1e-12) · √C · gamma` over the channels of each position.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Result, Tensor};
 
@@ -13,6 +15,6 @@ pub fn channel_norm(x: &Tensor, gamma: &Tensor) -> Result<Tensor> {
     match x.device() {
         Device::Cpu => cpu::channel_norm(x, gamma),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(crate::Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::channel_norm(&device, x, gamma),
     }
 }

@@ -3,6 +3,8 @@
 //! filter at every second row and column.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Error, Result, Tensor};
 
@@ -26,6 +28,8 @@ pub struct Conv2d {
 #[derive(Debug, Clone)]
 enum Packed {
     Cpu(cpu::Filters),
+    #[cfg(feature = "cuda")]
+    Cuda(cuda::Filter),
 }
 
 impl Conv2d {
@@ -48,7 +52,9 @@ impl Conv2d {
         let packed = match device {
             Device::Cpu => Packed::Cpu(cpu::pack(weight, inputs, bias, resample)),
             #[cfg(feature = "cuda")]
-            device @ Device::Cuda(_) => return Err(Error::unsupported(NAME, device)),
+            Device::Cuda(device) => {
+                Packed::Cuda(cuda::pack(device, weight, [outputs, inputs], bias, resample)?)
+            }
         };
         Ok(Self { packed, inputs, resample })
     }
@@ -63,5 +69,7 @@ pub fn conv2d(x: &Tensor, filter: &Conv2d) -> Result<Tensor> {
     }
     match &filter.packed {
         Packed::Cpu(packed) => cpu::conv2d(x, packed),
+        #[cfg(feature = "cuda")]
+        Packed::Cuda(packed) => cuda::conv2d(x, packed),
     }
 }

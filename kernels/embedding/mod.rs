@@ -1,6 +1,8 @@
 //! `out[i] = table[ids[i]]`. Looks words up; never checks that they make sense.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Error, Result, Tensor};
 
@@ -15,6 +17,6 @@ pub fn embedding(table: &Tensor, ids: &[u32]) -> Result<Tensor> {
     match table.device() {
         Device::Cpu => cpu::embedding(table, ids),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::embedding(&device, table, ids),
     }
 }

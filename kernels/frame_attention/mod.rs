@@ -1,6 +1,8 @@
 //! Single-head attention among the positions of each frame: `out = softmax(q·kᵀ / √C) · v`.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Error, Result, Tensor};
 
@@ -15,6 +17,6 @@ pub fn frame_attention(qkv: &Tensor) -> Result<Tensor> {
     match qkv.device() {
         Device::Cpu => cpu::frame_attention(qkv),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::frame_attention(&device, qkv),
     }
 }

@@ -1,6 +1,8 @@
 //! `out = up · gelu(gate)` with `gelu(x) = 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Result, Tensor};
 
@@ -12,6 +14,6 @@ pub fn gated_gelu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     match gate.device() {
         Device::Cpu => cpu::gated_gelu(gate, up),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(crate::Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::gated_gelu(&device, gate, up),
     }
 }

@@ -2,6 +2,8 @@
 //! norm without weights.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::linear::Linear;
 use crate::{Device, Error, Result, Tensor};
@@ -19,6 +21,6 @@ pub fn head(x: &Tensor, modulation: &Tensor, projection: &Linear, epsilon: f32) 
     match x.device() {
         Device::Cpu => cpu::head(x, modulation, projection, epsilon),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::head(&device, x, modulation, projection, epsilon),
     }
 }

@@ -1,6 +1,8 @@
 //! Two frames from the two halves of the channels: `out[2t] = x[t][..C]`, `out[2t + 1] = x[t][C..]`.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Error, Result, Tensor};
 
@@ -15,6 +17,6 @@ pub fn interleave_frames(x: &Tensor) -> Result<Tensor> {
     match x.device() {
         Device::Cpu => cpu::interleave_frames(x),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::interleave_frames(&device, x),
     }
 }

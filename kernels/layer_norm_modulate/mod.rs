@@ -2,6 +2,8 @@
 //! `norm(x) = (x − mean) / √(variance + ε)`, with the statistics in float32.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Result, Tensor};
 
@@ -31,6 +33,6 @@ fn apply(x: &Tensor, affine: Affine, epsilon: f32) -> Result<Tensor> {
     match x.device() {
         Device::Cpu => cpu::layer_norm(x, &affine, epsilon),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(crate::Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::layer_norm(&device, x, &affine, epsilon),
     }
 }

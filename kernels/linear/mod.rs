@@ -4,6 +4,8 @@
 //! sw[n/128, kb])` in float32 with increasing `kb`, rounded to bfloat16; then the bias is added and the sum rounded again.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Error, Result, Tensor};
 
@@ -101,6 +103,6 @@ pub fn linear(x: &Tensor, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> 
     match x.device() {
         Device::Cpu => cpu::linear(x, layer, epilogue),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::linear(&device, x, layer, epilogue),
     }
 }

@@ -1,6 +1,8 @@
 //! `out = table + embedding`, the shifts, scales and gates of a layer at a time step, in float32 on every device.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Result, Tensor};
 
@@ -15,6 +17,6 @@ pub fn modulation(table: &Tensor, embedding: &Tensor) -> Result<Tensor> {
     match table.device() {
         Device::Cpu => cpu::modulation(table, embedding),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(crate::Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::modulation(&device, table, embedding),
     }
 }

@@ -2,6 +2,8 @@
 //! Tokens run over (t, h, w) with w fastest; in a token the channel is slowest on the way in and fastest on the way out.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Error, Result, Tensor};
 
@@ -22,7 +24,7 @@ pub fn patchify(parts: &[&Tensor], patch: Patch) -> Result<Tensor> {
     match first.device() {
         Device::Cpu => cpu::patchify(parts, patch),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::patchify(&device, parts, patch),
     }
 }
 
@@ -36,7 +38,7 @@ pub fn unpatchify(tokens: &Tensor, size: [usize; 3], patch: Patch) -> Result<Ten
     match tokens.device() {
         Device::Cpu => cpu::unpatchify(tokens, size, patch),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::unpatchify(&device, tokens, size, patch),
     }
 }
 

@@ -3,6 +3,8 @@
 //! not.)
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Result, Tensor};
 
@@ -17,6 +19,6 @@ pub fn quantize_int8(x: &Tensor) -> Result<(Tensor, Tensor)> {
     match x.device() {
         Device::Cpu => cpu::quantize_int8(x),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(crate::Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::quantize_int8(&device, x),
     }
 }

@@ -1,6 +1,8 @@
 //! Decoded frames to bytes: `trunc(255·(1 + clamp(x, −1, 1))/2 + 0.5)`.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Result, Tensor};
 
@@ -12,6 +14,6 @@ pub fn rgb8(x: &Tensor) -> Result<Vec<u8>> {
     match x.device() {
         Device::Cpu => cpu::rgb8(x),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(crate::Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::rgb8(&device, x),
     }
 }

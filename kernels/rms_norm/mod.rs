@@ -1,6 +1,8 @@
 //! `out = x / √(mean(x²) + ε) · weight` over the last axis.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Result, Tensor};
 
@@ -13,6 +15,6 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f32) -> Result<Tensor> {
     match x.device() {
         Device::Cpu => cpu::rms_norm(x, weight, epsilon),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(crate::Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::rms_norm(&device, x, weight, epsilon),
     }
 }

@@ -2,6 +2,8 @@
 //! `y = x / √(mean(x²) + ε) · weight`, `(a, b) → (a·cos − b·sin, b·cos + a·sin)` for adjacent elements.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod table;
 
 pub use table::RopeTable;
@@ -24,6 +26,6 @@ pub fn rms_norm_rope(x: &Tensor, weight: &Tensor, epsilon: f32, rope: Option<&Ro
     match x.device() {
         Device::Cpu => cpu::rms_norm_rope(x, weight, epsilon, rope),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::rms_norm_rope(&device, x, weight, epsilon, rope),
     }
 }

@@ -3,6 +3,8 @@
 //! probabilities are e4m3 in `(0, 448]`. Sums stay in float32.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::sla_mask::BlockMap;
 use crate::{Device, Error, Result, Tensor};
@@ -21,6 +23,6 @@ pub fn sage_attention(q: &Tensor, k: &Tensor, v: &Tensor, map: &BlockMap) -> Res
     match q.device() {
         Device::Cpu => cpu::sage_attention(q, k, v, map),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(_) => cuda::sage_attention(q, k, v, map),
     }
 }

@@ -2,6 +2,8 @@
 //! `out = sparse + (φ(q)·(φ(k)ᵀ·v) / (1e-5 + φ(q)·Σφ(k))) · Wᵀ + b`, `φ` = softmax over a token's channels.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Error, Result, Tensor};
 
@@ -35,6 +37,6 @@ pub fn sla_linear(branch: &SlaLinear) -> Result<Tensor> {
     match branch.q.device() {
         Device::Cpu => cpu::sla_linear(branch),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::sla_linear(&device, branch),
     }
 }

@@ -3,6 +3,8 @@
 //! arithmetic; it keeps the low-precision scores apart.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::{Device, Error, Result, Tensor};
 
@@ -40,7 +42,7 @@ pub fn sla_mask(q: &Tensor, k: &Tensor, heads: usize, size: BlockSize, ratio: f6
     match q.device() {
         Device::Cpu => cpu::sla_mask(q, k, heads, size, ratio),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::sla_mask(&device, q, k, heads, size, ratio),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Attention restricted to the chosen key blocks: `out = softmax(q·kᵀ / √head dim) · v`, normalised over those alone.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::sla_mask::BlockMap;
 use crate::{Device, Error, Result, Tensor};
@@ -19,6 +21,6 @@ pub fn sparse_attention(q: &Tensor, k: &Tensor, v: &Tensor, map: &BlockMap) -> R
     match q.device() {
         Device::Cpu => cpu::sparse_attention(q, k, v, map),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::sparse_attention(&device, q, k, v, map),
     }
 }

@@ -1,6 +1,8 @@
 //! `out = softmax(q·kᵀ + bias) · v` per head, without any scaling and without keys that are padding.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::position_bias::PositionBias;
 use crate::{Device, Error, Result, Tensor};
@@ -29,6 +31,6 @@ pub fn text_attention(
     match q.device() {
         Device::Cpu => cpu::text_attention(q, k, v, bias, is_text),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::text_attention(&device, q, k, v, bias, is_text),
     }
 }

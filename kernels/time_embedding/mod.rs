@@ -2,6 +2,8 @@
 //! `s = [cos(t·ω), sin(t·ω)]`, `ω_j = 10000^(−2j/n)`; `e = L2(silu(L1(s)))`; `rows = L3(silu(e))`.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::linear::Linear;
 use crate::{Device, Error, Result, Tensor};
@@ -41,7 +43,7 @@ pub fn time_embedding(timestep: f32, layers: &TimeEmbedding) -> Result<Time> {
     match layers.first.device() {
         Device::Cpu => cpu::time_embedding(timestep, layers),
         #[cfg(feature = "cuda")]
-        device @ Device::Cuda(_) => Err(Error::unsupported(NAME, &device)),
+        Device::Cuda(device) => cuda::time_embedding(&device, timestep, layers),
     }
 }
 

@@ -1,0 +1,41 @@
+//! Head lengths of the published models run on the tensor cores; any other up to 256 a warp a query.
+
+use super::NAME;
+use crate::cuda::{Argument, Device, Grid, empty, pointer};
+use crate::{DType, Error, Result, Tensor};
+
+/// Bytes of shared memory for `queries` rows and two tiles each of keys and values, 64 rows long.
+fn shared(head_length: usize, queries: usize) -> usize {
+    2 * head_length * (queries + 4 * 64)
+}
+
+/// What the slow kernel keeps in registers.
+const LONGEST_HEAD: usize = 256;
+
+pub(super) fn attention(device: &Device, q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
+    let (queries, width, keys) = (q.dim(0), q.dim(1), k.dim(0));
+    let head_length = width / heads;
+    let out = empty(device, q.shape(), DType::BF16)?;
+    let arguments = [
+        pointer(NAME, q, DType::BF16)?,
+        pointer(NAME, k, DType::BF16)?,
+        pointer(NAME, v, DType::BF16)?,
+        pointer(NAME, &out, DType::BF16)?,
+        Argument::int(queries),
+        Argument::int(keys),
+        Argument::int(width),
+        Argument::int(head_length),
+        Argument::F32(1.0 / (head_length as f32).sqrt()),
+    ];
+    // Queries a block: 128 keeps eight warps on one tile of keys; with 64 channels four blocks fit a multiprocessor.
+    let (function, block, threads, shared) = match head_length {
+        128 => ("attention_128", 128, 256, shared(128, 128)),
+        64 => ("attention_64", 64, 128, shared(64, 64)),
+        1..=LONGEST_HEAD => ("attention_any", 4, 128, 0),
+        _ => return Err(Error::argument(NAME, format!("heads of {head_length} channels"))),
+    };
+    let grid = Grid { blocks: (queries.div_ceil(block), heads, 1), threads, shared };
+    // SAFETY: all are rows of `width` bfloat16, `queries` or `keys` of them.
+    unsafe { device.launch("attention/kernel", function, grid, &arguments)? };
+    Ok(out)
+}

@@ -1,0 +1,214 @@
+//! One GPU: its context, its one compute stream and its memory pool.
+//! Calls come from the one thread that owns the card; nothing here is async.
+
+use std::sync::Arc;
+
+use cudarc::{
+    cublaslt,
+    driver::{CudaContext, CudaFunction, CudaStream, result, sys},
+};
+
+use super::{CudaError, images::Images, matmul::Library};
+
+/// The bindings and the toolkit are of CUDA 13.0, which driver 580 brought.
+const DRIVER_NEEDED: i32 = 13_000;
+/// A float whose every byte is this is a NaN in bfloat16 and float32 alike.
+const POISON: u8 = 0xff;
+/// Kernels read 16 bytes at a time: allocations end on such a border.
+const GRAIN: usize = 16;
+
+/// A GPU, cheap to clone.
+#[derive(Clone)]
+pub struct Device {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    // Before the stream and the context: its handle and workspace are freed while both live.
+    library: Library,
+    images: Images,
+    stream: Arc<CudaStream>,
+    context: Arc<CudaContext>,
+    poison: bool,
+}
+
+/// Compute capability, for example 9.0 for Hopper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Capability {
+    pub major: i32,
+    pub minor: i32,
+}
+
+/// Bytes of device memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    pub free: usize,
+    pub total: usize,
+}
+
+impl Device {
+    /// Opens GPU `ordinal`. Errors when a library, the driver or the card is missing; never panics for that.
+    pub fn open(ordinal: usize) -> Result<Self, CudaError> {
+        Self::open_with(ordinal, false)
+    }
+
+    /// As [`Device::open`], but fresh buffers hold NaN, so that an element nobody wrote shows.
+    pub fn open_poisoned(ordinal: usize) -> Result<Self, CudaError> {
+        Self::open_with(ordinal, true)
+    }
+
+    /// Number of GPUs here; 0 without a driver.
+    pub fn count() -> usize {
+        // SAFETY: only tries to open the library.
+        if !unsafe { sys::is_culib_present() } || result::init().is_err() {
+            return 0;
+        }
+        result::device::get_count().map_or(0, |n| usize::try_from(n).unwrap_or(0))
+    }
+
+    /// The card's name, for example "NVIDIA H200".
+    pub fn name(&self) -> Result<String, CudaError> {
+        Ok(self.inner.context.name()?)
+    }
+
+    /// Its number among the GPUs of this machine.
+    pub fn ordinal(&self) -> usize {
+        self.inner.context.ordinal()
+    }
+
+    /// Number of multiprocessors.
+    pub fn multiprocessors(&self) -> Result<usize, CudaError> {
+        let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+        Ok(usize::try_from(self.inner.context.attribute(attribute)?).unwrap_or(1))
+    }
+
+    /// The card's generation.
+    pub fn capability(&self) -> Result<Capability, CudaError> {
+        let (major, minor) = self.inner.context.compute_capability()?;
+        Ok(Capability { major, minor })
+    }
+
+    /// Free and total memory as the driver sees them; what the pool keeps counts as used.
+    pub fn memory(&self) -> Result<Memory, CudaError> {
+        let (free, total) = self.inner.context.mem_get_info()?;
+        Ok(Memory { free, total })
+    }
+
+    /// Waits until all work given so far is done, and reports its errors.
+    pub fn synchronize(&self) -> Result<(), CudaError> {
+        Ok(self.inner.stream.synchronize()?)
+    }
+
+    /// Makes the device's context the calling thread's.
+    pub(super) fn bind(&self) -> Result<(), CudaError> {
+        Ok(self.inner.context.bind_to_thread()?)
+    }
+
+    pub(super) fn stream(&self) -> &Arc<CudaStream> {
+        &self.inner.stream
+    }
+
+    pub(super) fn library(&self) -> &Library {
+        &self.inner.library
+    }
+
+    pub(super) fn function(
+        &self,
+        image: &'static str,
+        name: &'static str,
+    ) -> Result<CudaFunction, CudaError> {
+        self.inner.images.function(&self.inner.context, image, name)
+    }
+
+    /// Memory for `bytes`, not initialised unless the device poisons.
+    pub(super) fn allocate(&self, bytes: usize) -> Result<sys::CUdeviceptr, CudaError> {
+        let bytes = bytes.max(1).next_multiple_of(GRAIN);
+        let stream = self.inner.stream.cu_stream();
+        self.inner.context.bind_to_thread()?;
+        // SAFETY: the stream lives as long as the buffer, which holds the device.
+        let pointer = unsafe { result::malloc_async(stream, bytes) }.map_err(|error| {
+            if error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+                let free = self.memory().map_or(0, |m| m.free);
+                CudaError::OutOfMemory { wanted: bytes, free }
+            } else {
+                error.into()
+            }
+        })?;
+        if self.inner.poison {
+            // SAFETY: the memory was just made `bytes` long.
+            unsafe { result::memset_d8_async(pointer, POISON, bytes, stream)? };
+        }
+        Ok(pointer)
+    }
+
+    /// Gives memory of [`Device::allocate`] back once the work given so far is done.
+    pub(super) fn free(&self, pointer: sys::CUdeviceptr) {
+        let context = &self.inner.context;
+        if context.bind_to_thread().is_ok() {
+            // SAFETY: allocated on the same stream, and its one owner is being dropped.
+            context.record_err(unsafe { result::free_async(pointer, self.inner.stream.cu_stream()) });
+        }
+    }
+
+    fn open_with(ordinal: usize, poison: bool) -> Result<Self, CudaError> {
+        // SAFETY: the probes only try to open the libraries; a missing one would panic later.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(CudaError::NoDriver);
+        }
+        result::init()?;
+        let mut found = 0;
+        // SAFETY: writes one integer.
+        unsafe { sys::cuDriverGetVersion(&raw mut found) }.result()?;
+        if found < DRIVER_NEEDED {
+            return Err(CudaError::OldDriver { found, needed: DRIVER_NEEDED });
+        }
+        // SAFETY: as above.
+        if !unsafe { cublaslt::sys::is_culib_present() } {
+            return Err(CudaError::NoCublasLt);
+        }
+        let count = result::device::get_count()?;
+        if ordinal >= usize::try_from(count).unwrap_or(0) {
+            return Err(CudaError::NoDevice { ordinal, count });
+        }
+        let context = CudaContext::new(ordinal)?;
+        // SAFETY: one stream does all the work of this device, so no event is needed to order it.
+        unsafe { context.disable_event_tracking() };
+        keep_pool(&context)?;
+        let stream = context.new_stream()?;
+        let library = Library::open(&stream)?;
+        Ok(Self { inner: Arc::new(Inner { library, images: Images::default(), stream, context, poison }) })
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{self}")
+    }
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "cuda:{}", self.ordinal())
+    }
+}
+
+/// By default the pool returns its memory at every synchronise; a step would then pay for it again.
+fn keep_pool(context: &Arc<CudaContext>) -> Result<(), CudaError> {
+    let mut threshold = u64::MAX;
+    // SAFETY: the attribute takes a pointer to one u64.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(context.cu_device())?;
+        result::mem_pool::set_attribute(
+            pool,
+            sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD,
+            (&raw mut threshold).cast(),
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! What can go wrong on a GPU, in words a user can act on.
+
+use cudarc::{cublaslt::result::CublasError, driver::DriverError};
+
+/// An error of the CUDA backend. After [`CudaError::Driver`] the process must be restarted: an illegal access is sticky.
+#[derive(Debug, thiserror::Error)]
+pub enum CudaError {
+    #[error("no CUDA driver on this machine: libcuda.so.1 was not found")]
+    NoDriver,
+    #[error("cuBLASLt 13 was not found: put libcublasLt.so.13 on the library search path")]
+    NoCublasLt,
+    #[error(
+        "the CUDA driver is too old: it speaks {found}, this program needs {needed} (driver 580 or newer)"
+    )]
+    OldDriver { found: i32, needed: i32 },
+    #[error("there is no GPU {ordinal}: this machine has {count}")]
+    NoDevice { ordinal: usize, count: i32 },
+    #[error("out of GPU memory: {wanted} bytes asked, {free} free")]
+    OutOfMemory { wanted: usize, free: usize },
+    #[error("no kernel {function} in image {image}")]
+    NoKernel { image: &'static str, function: &'static str },
+    #[error("CUDA: {0:?}")]
+    Driver(DriverError),
+    #[error("cuBLASLt: {0}")]
+    Cublas(#[from] CublasError),
+    #[error("the CUDA backend cannot do this: {0}")]
+    Unsupported(String),
+}
+
+impl From<DriverError> for CudaError {
+    fn from(error: DriverError) -> Self {
+        Self::Driver(error)
+    }
+}

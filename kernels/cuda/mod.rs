@@ -1,0 +1,21 @@
+//! The CUDA backend's ground: a device, its memory, its kernels and its matrix library.
+//! Knows no operator; each operator's `cuda.rs` stands in the operator's own folder.
+
+mod buffer;
+mod convolution;
+mod device;
+mod error;
+mod images;
+mod launch;
+mod matmul;
+mod operand;
+mod timing;
+
+pub use buffer::Buffer;
+pub(crate) use convolution::{ConvolutionTile, PackedFilter};
+pub use device::{Capability, Device, Memory};
+pub use error::CudaError;
+pub(crate) use launch::{Argument, Grid};
+pub(crate) use matmul::{Epilogue, Matmul, Operand, Scales};
+pub(crate) use operand::{address, cast, empty, optional, pointer};
+pub use timing::Stopwatch;

@@ -1,0 +1,8 @@
+// gated_gelu: out = up·gelu(gate), elementwise; two reads and one write.
+#include "convert.cuh"
+#include "gelu.cuh"
+
+extern "C" __global__ void gated_gelu(const bf16* gate, const bf16* up, bf16* out, long long count) {
+    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < count) out[i] = from_float<bf16>(to_float(up[i]) * rounded(gelu_tanh(to_float(gate[i]))));
+}

@@ -1,0 +1,66 @@
+//! Norm and product in float32, some thousand rows at a time: the whole in float32 would be twice the network's stream.
+
+use super::NAME;
+use crate::cuda::{Argument, Device, Epilogue, Grid, Matmul, Operand, address, cast, empty, pointer};
+use crate::linear::{Linear, Weight};
+use crate::{DType, Error, Result, Tensor};
+
+/// Enough rows to fill the card, few enough that their float32 copy stays near the L2 cache.
+const ROWS: usize = 8192;
+
+pub(super) fn head(
+    device: &Device,
+    x: &Tensor,
+    modulation: &Tensor,
+    projection: &Linear,
+    epsilon: f32,
+) -> Result<Tensor> {
+    let Weight::Plain(weight) = &projection.weight else {
+        return Err(Error::argument(NAME, "a quantised projection"));
+    };
+    let (rows, width, outputs) = (x.dim(0), x.dim(1), projection.outputs());
+    let weight = cast(NAME, weight, DType::F32)?;
+    let bias = projection.bias.as_ref().map(|bias| cast(NAME, bias, DType::F32)).transpose()?;
+    let modulation = cast(NAME, modulation, DType::F32)?;
+    let out = empty(device, &[rows, outputs], DType::F32)?;
+    let normed = empty(device, &[rows.min(ROWS), width], DType::F32)?;
+    for first in (0..rows).step_by(ROWS) {
+        let count = ROWS.min(rows - first);
+        let arguments = [
+            pointer(NAME, &x.rows(first..first + count)?, DType::BF16)?,
+            pointer(NAME, &modulation.row(0)?, DType::F32)?,
+            pointer(NAME, &modulation.row(1)?, DType::F32)?,
+            pointer(NAME, &normed, DType::F32)?,
+            Argument::int(width),
+            Argument::F32(1.0),
+            Argument::F32(epsilon),
+        ];
+        let matrix = |tensor: &Tensor, row| -> Result<Operand> {
+            Ok(Operand { address: address(NAME, tensor, DType::F32)?, row, batch: 0 })
+        };
+        let product = Matmul {
+            m: count,
+            n: outputs,
+            k: width,
+            batches: 1,
+            x: matrix(&normed, width)?,
+            w: matrix(&weight, width)?,
+            w_is_kn: false,
+            out: matrix(&out.rows(first..first + count)?, outputs)?,
+            input: DType::F32,
+            output: DType::F32,
+            bias: bias.as_ref().map_or(Ok(0), |bias| address(NAME, bias, DType::F32))?,
+            residual: 0,
+            epilogue: Epilogue::Plain,
+            factor: 1.0,
+            scales: None,
+        };
+        let grid = Grid { shared: width * size_of::<f32>(), ..Grid::rows(count) };
+        // SAFETY: `normed` holds `count` rows of `width`; the product reads them in stream order.
+        unsafe {
+            device.launch("layer_norm_modulate/kernel", "layer_norm_modulate_f32", grid, &arguments)?;
+            device.matmul(&product)?;
+        }
+    }
+    Ok(out)
+}

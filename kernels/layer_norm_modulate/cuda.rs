@@ -1,0 +1,31 @@
+//! A block a row, the row held in shared memory as float32.
+
+use super::{Affine, NAME};
+use crate::cuda::{Argument, Device, Grid, cast, empty, pointer};
+use crate::{DType, Error, Result, Tensor};
+
+/// A row of float32 must fit the shared memory every kernel may use.
+const LONGEST_ROW: usize = 11 * 1024;
+
+pub(super) fn layer_norm(device: &Device, x: &Tensor, affine: &Affine, epsilon: f32) -> Result<Tensor> {
+    let width = x.dim(1);
+    if width > LONGEST_ROW {
+        return Err(Error::argument(NAME, format!("rows of {width}, longer than {LONGEST_ROW}")));
+    }
+    let out = empty(device, x.shape(), DType::BF16)?;
+    let shift = cast(NAME, affine.shift, DType::F32)?;
+    let scale = cast(NAME, affine.scale, DType::F32)?;
+    let arguments = [
+        pointer(NAME, x, DType::BF16)?,
+        pointer(NAME, &shift, DType::F32)?,
+        pointer(NAME, &scale, DType::F32)?,
+        pointer(NAME, &out, DType::BF16)?,
+        Argument::int(width),
+        Argument::F32(affine.scale_offset),
+        Argument::F32(epsilon),
+    ];
+    let grid = Grid { shared: width * size_of::<f32>(), ..Grid::rows(x.dim(0)) };
+    // SAFETY: x and out are `[rows, width]`, shift and scale `[width]`, and shared memory holds one row.
+    unsafe { device.launch("layer_norm_modulate/kernel", "layer_norm_modulate", grid, &arguments)? };
+    Ok(out)
+}

@@ -1,0 +1,24 @@
+// linear: what the matrix library cannot do in its own epilogue.
+#include "convert.cuh"
+
+// out = residual + gate·y, `gate` a number a column or null; y and the gate are rounded as they are published.
+extern "C" __global__ void __launch_bounds__(256) linear_gated_residual(const bf16* y, const float* gate,
+                                                                        const bf16* residual, bf16* out, long long count,
+                                                                        int width) {
+    const long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 8;
+    if (i >= count) return;
+    if (width % 8 == 0) {
+        const int c = (int)(i % width);
+        float a[8], r[8];
+        load8(y + i, a);
+        load8(residual + i, r);
+#pragma unroll
+        for (int j = 0; j < 8; ++j) r[j] += gate ? rounded(a[j] * rounded(gate[c + j])) : a[j];
+        store8(out + i, r);
+    } else {
+        for (long long j = i; j < min(i + 8, count); ++j)
+            out[j] = from_float<bf16>(
+                to_float(residual[j]) +
+                (gate ? rounded(to_float(y[j]) * rounded(gate[j % width])) : to_float(y[j])));
+    }
+}

@@ -1,0 +1,51 @@
+//! The published block sizes run on the tensor cores; any other sizes and head lengths a warp a query.
+
+use super::NAME;
+use crate::cuda::{Argument, Device, Grid, empty, pointer};
+use crate::sla_mask::BlockMap;
+use crate::{DType, Error, Result, Tensor};
+
+/// Keys a step of the fast kernels; a block of keys must be whole steps.
+const KEY_TILE: usize = 64;
+/// What the slow kernel keeps in registers.
+const LONGEST_HEAD: usize = 256;
+
+pub(super) fn sparse_attention(
+    device: &Device,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    map: &BlockMap,
+) -> Result<Tensor> {
+    let (tokens, width) = (q.dim(0), q.dim(1));
+    let [heads, query_blocks, count] = map.chosen.axes(NAME, "map")?;
+    let head_length = width / heads;
+    let out = empty(device, q.shape(), DType::BF16)?;
+    let arguments = [
+        pointer(NAME, q, DType::BF16)?,
+        pointer(NAME, k, DType::BF16)?,
+        pointer(NAME, v, DType::BF16)?,
+        pointer(NAME, &out, DType::BF16)?,
+        pointer(NAME, &map.chosen, DType::U32)?,
+        Argument::int(count),
+        Argument::int(map.size.queries),
+        Argument::int(map.size.keys),
+        Argument::int(tokens),
+        Argument::int(tokens),
+        Argument::int(width),
+        Argument::int(head_length),
+        Argument::F32(1.0 / (head_length as f32).sqrt()),
+    ];
+    let shared = |queries: usize| 2 * 128 * (queries + 4 * KEY_TILE);
+    let whole_tiles = map.size.keys.is_multiple_of(KEY_TILE);
+    let (function, blocks, threads, shared) = match (head_length, map.size.queries) {
+        (128, 128) if whole_tiles => ("sparse_attention_128x128", query_blocks, 256, shared(128)),
+        (128, 64) if whole_tiles => ("sparse_attention_128x64", query_blocks, 128, shared(64)),
+        (1..=LONGEST_HEAD, _) => ("sparse_attention_any", tokens.div_ceil(4), 128, 0),
+        _ => return Err(Error::argument(NAME, format!("heads of {head_length} channels"))),
+    };
+    let grid = Grid { blocks: (blocks, heads, 1), threads, shared };
+    // SAFETY: all are rows of `width` bfloat16; the map names blocks of these tokens for every block of queries.
+    unsafe { device.launch("sparse_attention/kernel", function, grid, &arguments)? };
+    Ok(out)
+}
