@@ -1,10 +1,14 @@
 //! Tensors, synchronous: weights and a specification in, frames out. No async, no network, no SQL.
 //!
-//! Read in this order: from noise to a latent (`sampler`), the networks (`models`), how they attend (`attention`), where
-//! their numbers come from (`weights`), what else goes in (`image`).
+//! Read in this order: from a specification to frames (`pipeline`) and who watches (`listener`), which transformer works
+//! when (`experts`), from noise to a latent (`sampler`), the networks (`models`) and how they attend (`attention`), where
+//! their numbers come from (`weights`), and what else goes in (`text`, `image`).
 
 mod attention;
 mod error;
+mod experts;
+mod listener;
+mod pipeline;
 
 pub mod image;
 pub mod models;
@@ -15,3 +19,5 @@ pub mod weights;
 pub use attention::Attention;
 pub use error::EngineError;
 pub use kernels::sla_mask::BlockSize;
+pub use listener::{Listener, Stop};
+pub use pipeline::{Generated, Pipeline};
