@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` is the map.
 
+pub mod api;
 pub mod config;
 pub mod domain;
 pub mod engine;

@@ -77,6 +77,8 @@ metrics! {
     http_requests_in_flight: Gauge[];
     /// Requests refused because of their credentials.
     auth_failures_total: Counter["reason"];
+    /// Requests recognised as repetitions.
+    idempotent_replays_total: Counter["kind"];
     /// Bytes of finished files sent to clients.
     content_served_bytes_total: Counter["variant"];
 

@@ -1,3 +1,4 @@
 //! One binary for every integration test: linking once is what keeps CI short.
 
 mod layers;
+mod openapi;

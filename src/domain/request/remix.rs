@@ -1,7 +1,7 @@
 //! A request that starts from what an earlier job was: its effective parameters, except those given anew.
 
 use super::VideoRequest;
-use crate::domain::video::{ImageFit, VideoSpec};
+use crate::domain::video::VideoSpec;
 
 impl VideoRequest {
     /// The request that gives `spec` again.
@@ -14,7 +14,7 @@ impl VideoRequest {
             resolution: Some(spec.resolution.as_str().to_owned()),
             aspect_ratio: spec.aspect_ratio.map(|ratio| ratio.as_str().to_owned()),
             adaptive_resolution: adaptive.then_some(true),
-            image_fit: spec.image_fit.map(|fit| fit_name(fit).to_owned()),
+            image_fit: spec.image_fit.map(|fit| fit.as_str().to_owned()),
             seconds: None,
             num_frames: Some(i64::from(spec.frames.get())),
             num_steps: Some(i64::from(spec.steps.get())),
@@ -66,13 +66,5 @@ impl VideoRequest {
             callback_url: changes.callback_url,
             metadata: changes.metadata,
         }
-    }
-}
-
-fn fit_name(fit: ImageFit) -> &'static str {
-    match fit {
-        ImageFit::Crop => "crop",
-        ImageFit::Pad => "pad",
-        ImageFit::Stretch => "stretch",
     }
 }

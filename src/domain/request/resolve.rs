@@ -9,16 +9,13 @@ use super::extras;
 use super::fault::{BadRequest, RequestFault};
 use super::sampling::{low_noise_unused, sampling};
 use super::shape::{shape, wanted_resolution};
-use crate::domain::prompt::is_mostly_non_latin;
+use crate::domain::prompt::{effective_prompt, is_mostly_non_latin};
 use crate::domain::size::Size;
 use crate::domain::video::{ImageFit, Operation, VideoSpec};
 use crate::domain::warning::{Warning, WarningCode};
 
 /// The longest prompt, in Unicode scalar values.
 const MAX_PROMPT_CHARS: usize = 32_000;
-
-/// Prompts under this many tokens say too little for a good clip.
-const SHORT_PROMPT_TOKENS: u32 = 8;
 
 /// Sparsity under which pictures visibly suffer.
 const LOW_TOPK: f64 = 0.1;
@@ -33,15 +30,6 @@ pub struct SourceImage {
     pub height: u32,
 }
 
-/// What the text encoder of a model makes of a prompt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PromptFacts {
-    /// The text that is encoded.
-    pub effective_prompt: String,
-    /// Its length in tokens before cutting; `None` where no tokenizer is at hand.
-    pub tokens: Option<u32>,
-}
-
 /// What a request is judged by besides itself.
 pub struct Context<'a> {
     pub catalog: &'a ModelCatalog,
@@ -51,8 +39,6 @@ pub struct Context<'a> {
     pub fresh_seed: u32,
     /// Whether this server calls back.
     pub callbacks: bool,
-    /// Reads a prompt as a model does; the flag is `normalize_prompt`.
-    pub read_prompt: &'a dyn Fn(&DeployedModel, &str, bool) -> PromptFacts,
 }
 
 /// A request that keeps all the rules.
@@ -80,15 +66,15 @@ pub fn accept(request: &VideoRequest, context: &Context<'_>) -> Result<Accepted,
     let asset_ttl_seconds = extras::asset_ttl_seconds(request)?;
     let callback_url = extras::callback_url(request, context.callbacks)?;
     let metadata = extras::metadata(request)?;
-    let facts = (context.read_prompt)(model, prompt, normalize_prompt);
-    if facts.effective_prompt.is_empty() {
+    let effective_prompt = effective_prompt(prompt, normalize_prompt);
+    if effective_prompt.is_empty() {
         return Err(BadRequest::value("prompt", "the prompt has no visible text"));
     }
     let spec = VideoSpec {
         model: model.id.clone(),
         operation: if with_image { Operation::ImageToVideo } else { Operation::TextToVideo },
         prompt: prompt.to_owned(),
-        effective_prompt: facts.effective_prompt,
+        effective_prompt,
         size: shape.size,
         resolution: shape.resolution,
         aspect_ratio: shape.aspect_ratio,
@@ -105,7 +91,7 @@ pub fn accept(request: &VideoRequest, context: &Context<'_>) -> Result<Accepted,
         quant_linear: variant.quant_linear,
         normalize_prompt,
     };
-    let warnings = warnings(&spec, model, facts.tokens, context.image);
+    let warnings = warnings(&spec, model, context.image);
     let requested_model = request.model.clone();
     Ok(Accepted { spec, requested_model, warnings, asset_ttl_seconds, callback_url, metadata })
 }
@@ -124,26 +110,11 @@ fn prompt(request: &VideoRequest) -> Result<&str, BadRequest> {
     Ok(prompt)
 }
 
-fn warnings(
-    spec: &VideoSpec,
-    model: &DeployedModel,
-    tokens: Option<u32>,
-    image: Option<SourceImage>,
-) -> Vec<Warning> {
+fn warnings(spec: &VideoSpec, model: &DeployedModel, image: Option<SourceImage>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |code, param: &str, message: String| {
         warnings.push(Warning { code, message, param: Some(param.to_owned()) });
     };
-    let most = model.capabilities.max_prompt_tokens;
-    if let Some(tokens) = tokens.filter(|tokens| *tokens > most) {
-        let message = format!("the prompt has {tokens} tokens; those after the first {most} are not read");
-        warn(WarningCode::PromptTruncated, "prompt", message);
-    }
-    if let Some(tokens) = tokens.filter(|tokens| *tokens < SHORT_PROMPT_TOKENS) {
-        let message =
-            format!("the prompt has only {tokens} tokens; a fuller description gives better videos");
-        warn(WarningCode::PromptShort, "prompt", message);
-    }
     if is_mostly_non_latin(&spec.prompt) {
         let message =
             "the prompt is mostly not in Latin script; English prompts are the best tested".to_owned();

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::domain::model::{Capabilities, ModelId};
-use crate::domain::prompt::effective_prompt;
 use crate::domain::size::{AspectRatio, Resolution};
 use crate::domain::video::{AttentionType, Operation};
 use crate::domain::warning::WarningCode;
@@ -68,13 +67,8 @@ fn judge(
     image: Option<(u32, u32)>,
     request: &VideoRequest,
 ) -> Result<Accepted, BadRequest> {
-    let read_prompt = |_: &DeployedModel, prompt: &str, normalize: bool| {
-        let effective_prompt = effective_prompt(prompt, normalize);
-        let tokens = Some(effective_prompt.split_whitespace().count() as u32);
-        PromptFacts { effective_prompt, tokens }
-    };
     let image = image.map(|(width, height)| SourceImage { width, height });
-    accept(request, &Context { catalog, image, fresh_seed: 137, callbacks: false, read_prompt: &read_prompt })
+    accept(request, &Context { catalog, image, fresh_seed: 137, callbacks: false })
 }
 
 fn asking(change: impl FnOnce(&mut VideoRequest)) -> VideoRequest {
@@ -243,12 +237,7 @@ fn warnings_name_what_costs_quality() {
         .into_iter()
         .map(|warning| warning.code)
         .collect();
-    let expected = [
-        WarningCode::PromptShort,
-        WarningCode::PromptNotEnglish,
-        WarningCode::ResolutionNotBest,
-        WarningCode::SlaTopkLow,
-    ];
+    let expected = [WarningCode::PromptNotEnglish, WarningCode::ResolutionNotBest, WarningCode::SlaTopkLow];
     assert_eq!(codes, expected);
 
     for (steps, boundary, unused) in

@@ -1,0 +1,70 @@
+//! All routes put together, with what wraps every request. Opens no socket.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::{App, Error, web};
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::{AppExt, UtoipaApp};
+
+use super::headers::finish;
+use super::openapi::complete;
+use super::routes::fallback::{KnownPaths, fallback};
+use super::routes::{docs, health, models, videos};
+use super::state::Api;
+
+/// The application of the main listener.
+pub fn app(
+    state: web::Data<Api>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    let (app, document) = routes(App::new()).split_for_parts();
+    let document = complete(document);
+    app.app_data(state)
+        .app_data(web::Data::new(KnownPaths::of(&document)))
+        .app_data(web::Data::new(document))
+        .service(docs::page())
+        .default_service(web::to(fallback))
+        .wrap(from_fn(finish))
+}
+
+/// The OpenAPI document of the main listener.
+pub fn openapi() -> OpenApi {
+    complete(routes(App::new()).split_for_parts().1)
+}
+
+/// Literal segments stand before placeholders, because the first fitting route is taken.
+fn routes<T>(app: App<T>) -> UtoipaApp<T>
+where
+    T: ServiceFactory<ServiceRequest, Config = (), Error = Error, InitError = ()>,
+{
+    app.into_utoipa_app()
+        .service(videos::generate_video)
+        .service(videos::animate_image)
+        .service(videos::edit_video)
+        .service(videos::extend_video)
+        .service(videos::create_character)
+        .service(videos::get_character)
+        .service(videos::create_video)
+        .service(videos::list_videos)
+        .service(videos::get_video)
+        .service(videos::delete_video)
+        .service(videos::video_content)
+        .service(videos::head_video_content)
+        .service(videos::cancel_video)
+        .service(videos::remix_video)
+        .service(models::list_models)
+        .service(models::get_model)
+        .service(health::healthz)
+        .service(health::readyz)
+        .service(health::metrics_page)
+        .service(docs::openapi_json)
+        .service(docs::docs)
+}

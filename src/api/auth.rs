@@ -1,0 +1,141 @@
+//! Who calls and what they may do. A [`Caller`] cannot be made anywhere else: whoever holds one has the permission it names.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+
+use super::errors::{ApiError, ErrorCode};
+use super::state::Api;
+use crate::domain::id::KeyId;
+use crate::domain::key::{KeyOwner, KeyRecord, KeyText, ProjectScope, Scope};
+use crate::jobs::KeyRefusal;
+
+/// A scope as a type.
+pub(crate) trait Permission: 'static {
+    /// What the key must cover; `None`: any key of a project will do.
+    const SCOPE: Option<Scope>;
+}
+
+macro_rules! permissions {
+    ($($(#[doc = $doc:literal])* $name:ident = $scope:expr;)+) => {$(
+        $(#[doc = $doc])*
+        #[derive(Debug)]
+        pub(crate) struct $name;
+
+        impl Permission for $name {
+            const SCOPE: Option<Scope> = $scope;
+        }
+    )+};
+}
+
+permissions! {
+    /// Read videos and their files.
+    ReadVideos = Some(Scope::VideosRead);
+    /// Make and cancel videos.
+    WriteVideos = Some(Scope::VideosWrite);
+    /// Delete videos.
+    DeleteVideos = Some(Scope::VideosDelete);
+    /// See the models.
+    ReadModels = Some(Scope::ModelsRead);
+}
+
+/// Somebody with a valid key of a project and the permission `P`.
+#[derive(Debug)]
+pub(crate) struct Caller<P> {
+    scope: ProjectScope,
+    key: KeyId,
+    permission: PhantomData<P>,
+}
+
+/// The project of an authenticated request, for the answer's headers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Authenticated(pub(crate) ProjectScope);
+
+impl<P> Caller<P> {
+    /// The project that the key belongs to; every query is filtered by it.
+    pub(crate) fn scope(&self) -> ProjectScope {
+        self.scope
+    }
+
+    pub(crate) fn key(&self) -> KeyId {
+        self.key
+    }
+}
+
+impl<P: Permission> FromRequest for Caller<P> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let api = request.app_data::<web::Data<Api>>().cloned();
+            let api = api.ok_or_else(|| ApiError::internal(&"the server's state is missing"))?;
+            let checked = authenticate(&api, &request).await.and_then(|record| admit::<P>(&request, &record));
+            if let Err(error) = &checked {
+                api.metrics.auth_failures_total.increment([error.code()]);
+            }
+            checked
+        })
+    }
+}
+
+/// Finds the record of the key that came with the request.
+async fn authenticate(api: &Api, request: &HttpRequest) -> Result<KeyRecord, ApiError> {
+    let text = bearer(request)?;
+    api.keys.check(&text).await?.map_err(|refusal| match refusal {
+        KeyRefusal::Unknown => invalid_key(&format!("the key {} is not valid", text.redacted())),
+        KeyRefusal::Expired => ApiError::new(ErrorCode::ExpiredApiKey, "the key has expired"),
+    })
+}
+
+fn bearer(request: &HttpRequest) -> Result<KeyText, ApiError> {
+    let Some(header) = request.headers().get(AUTHORIZATION) else {
+        return Err(invalid_key("no key: send `Authorization: Bearer vk_…`"));
+    };
+    let token = header.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let key = token.and_then(|token| token.parse().ok());
+    key.ok_or_else(|| invalid_key("the authorization header holds no well-formed key"))
+}
+
+/// Checks what the key opens.
+fn admit<P: Permission>(request: &HttpRequest, record: &KeyRecord) -> Result<Caller<P>, ApiError> {
+    let KeyOwner::Project { scope, .. } = record.owner else {
+        return Err(ApiError::new(ErrorCode::InsufficientScope, "this route needs the key of a project"));
+    };
+    check_header(request, "openai-organization", &scope.organization.to_string()).map_err(|()| {
+        let message =
+            "the key belongs to another organization than OpenAI-Organization says; unset OPENAI_ORG_ID";
+        ApiError::new(ErrorCode::MismatchedOrganization, message)
+    })?;
+    check_header(request, "openai-project", &scope.project.to_string()).map_err(|()| {
+        let message = "the key belongs to another project than OpenAI-Project says; unset OPENAI_PROJECT_ID";
+        ApiError::new(ErrorCode::MismatchedProject, message)
+    })?;
+    request.extensions_mut().insert(Authenticated(scope));
+    if let Some(needed) = P::SCOPE
+        && !record.scopes.iter().any(|held| held.covers(needed))
+    {
+        let message = format!("the key lacks the scope `{}`", needed.as_str());
+        return Err(ApiError::new(ErrorCode::InsufficientScope, message));
+    }
+    Ok(Caller { scope, key: record.id, permission: PhantomData })
+}
+
+fn check_header(request: &HttpRequest, name: &str, expected: &str) -> Result<(), ()> {
+    match request.headers().get(name) {
+        Some(value) if value.as_bytes() != expected.as_bytes() => Err(()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn invalid_key(message: &str) -> ApiError {
+    ApiError::new(ErrorCode::InvalidApiKey, message)
+}

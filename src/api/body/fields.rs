@@ -1,0 +1,226 @@
+//! A body as a tree, and the ways to take a typed value out of it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::domain::request::{BadRequest, RequestFault};
+
+/// Members that say how to answer, not what to make.
+const HOW_TO_ANSWER: [&str; 2] = ["wait", "stream"];
+
+/// An uploaded file. Its declared name and type are untrusted and dropped at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Upload {
+    pub(crate) bytes: Bytes,
+}
+
+/// One value of a body. What is null or empty is not there at all.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Node {
+    /// A JSON scalar, which has a type.
+    Typed(Value),
+    /// A multipart text, whose type is that of the field.
+    Text(String),
+    File(Upload),
+    Object(BTreeMap<String, Self>),
+    List(Vec<Self>),
+    /// One plain name several times: a list if the field is one, else a mistake.
+    Repeated(Vec<Self>),
+}
+
+/// The members of a body, each taken once; what is left at the end was unknown.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    members: BTreeMap<String, Node>,
+}
+
+impl Fields {
+    pub(super) fn new(members: BTreeMap<String, Node>) -> Self {
+        Self { members }
+    }
+
+    /// Digest of what is asked for, the same for the same members in any order and form of the body's bytes.
+    /// How long the client wants to wait is no part of it.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        for (name, node) in self.members.iter().filter(|(name, _)| !HOW_TO_ANSWER.contains(&name.as_str())) {
+            write_text(&mut digest, name);
+            node.write(&mut digest);
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// A text.
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, BadRequest> {
+        match self.single(name)? {
+            None => Ok(None),
+            Some(Node::Text(text) | Node::Typed(Value::String(text))) => Ok(Some(text)),
+            Some(_) => Err(wrong_type(name, "a string")),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, name: &str) -> Result<Option<bool>, BadRequest> {
+        match self.single(name)? {
+            None => Ok(None),
+            Some(Node::Typed(Value::Bool(value))) => Ok(Some(value)),
+            Some(Node::Text(text)) if text == "true" => Ok(Some(true)),
+            Some(Node::Text(text)) if text == "false" => Ok(Some(false)),
+            Some(_) => Err(wrong_type(name, "a boolean")),
+        }
+    }
+
+    /// A whole number; in JSON also one written as `4.0`.
+    pub(crate) fn integer(&mut self, name: &str) -> Result<Option<i64>, BadRequest> {
+        match self.single(name)? {
+            None => Ok(None),
+            Some(Node::Typed(Value::Number(number))) => whole(name, &number).map(Some),
+            Some(Node::Text(text)) if is_plain_integer(&text) => match text.parse() {
+                Ok(number) => Ok(Some(number)),
+                Err(_) => {
+                    Err(BadRequest::new(RequestFault::Value, name, format!("`{name}` is out of range")))
+                }
+            },
+            Some(_) => Err(wrong_type(name, "an integer")),
+        }
+    }
+
+    /// A number.
+    pub(crate) fn number(&mut self, name: &str) -> Result<Option<f64>, BadRequest> {
+        let number = match self.single(name)? {
+            None => return Ok(None),
+            Some(Node::Typed(Value::Number(number))) => number.as_f64(),
+            Some(Node::Text(text)) => {
+                serde_json::from_str::<serde_json::Number>(&text).ok().and_then(|number| number.as_f64())
+            }
+            Some(_) => None,
+        };
+        number.map(Some).ok_or_else(|| wrong_type(name, "a number"))
+    }
+
+    /// A text, or a number that is written out: only `seconds` is so lenient.
+    pub(crate) fn text_or_number(&mut self, name: &str) -> Result<Option<String>, BadRequest> {
+        match self.single(name)? {
+            Some(Node::Typed(Value::Number(number))) => match whole(name, &number) {
+                Ok(whole) => Ok(Some(whole.to_string())),
+                Err(_) => Ok(Some(number.to_string())),
+            },
+            None => Ok(None),
+            Some(Node::Text(text) | Node::Typed(Value::String(text))) => Ok(Some(text)),
+            Some(_) => Err(wrong_type(name, "a string or an integer")),
+        }
+    }
+
+    /// An object whose values are all texts.
+    pub(crate) fn texts(&mut self, name: &str) -> Result<Option<BTreeMap<String, String>>, BadRequest> {
+        let members = match self.single(name)? {
+            None => return Ok(None),
+            Some(Node::Object(members)) => members,
+            Some(_) => return Err(wrong_type(name, "an object")),
+        };
+        let mut texts = BTreeMap::new();
+        for (key, value) in members {
+            let (Node::Text(text) | Node::Typed(Value::String(text))) = value else {
+                let message = format!("the values of `{name}` are strings");
+                return Err(BadRequest::new(RequestFault::Value, name, message));
+            };
+            texts.insert(key, text);
+        }
+        Ok(Some(texts))
+    }
+
+    /// Whatever stands under the name, once.
+    pub(super) fn single(&mut self, name: &str) -> Result<Option<Node>, BadRequest> {
+        match self.members.remove(name) {
+            Some(Node::Repeated(_)) => {
+                Err(BadRequest::new(RequestFault::Value, name, format!("`{name}` is given more than once")))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Refuses fields that this operation does not have, with the reason; the first in the order given.
+    pub(crate) fn refuse(&mut self, names: &[&str], reason: &str) -> Result<(), BadRequest> {
+        match names.iter().find(|name| self.members.contains_key(**name)) {
+            None => Ok(()),
+            Some(name) => Err(BadRequest::new(
+                RequestFault::Unsupported,
+                name,
+                format!("`{name}` is not supported: {reason}"),
+            )),
+        }
+    }
+
+    /// Refuses what was not taken.
+    pub(crate) fn finish(self) -> Result<(), BadRequest> {
+        match self.members.into_keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                let message = format!("unknown parameter: `{name}`");
+                Err(BadRequest::new(RequestFault::Unknown, &name, message))
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Feeds a form that is the same for the same value: lengths and marks keep neighbours apart.
+    fn write(&self, digest: &mut Sha256) {
+        match self {
+            Self::Typed(Value::String(text)) | Self::Text(text) => write_text(digest, text),
+            Self::Typed(scalar) => match scalar.as_f64() {
+                Some(number) => write_text(digest, &number.to_string()),
+                None => write_text(digest, &scalar.to_string()),
+            },
+            Self::File(upload) => {
+                digest.update(b"f");
+                digest.update(Sha256::digest(&upload.bytes));
+            }
+            Self::Object(members) => {
+                digest.update([b"o", members.len().to_le_bytes().as_slice()].concat());
+                for (name, node) in members {
+                    write_text(digest, name);
+                    node.write(digest);
+                }
+            }
+            Self::List(nodes) | Self::Repeated(nodes) => {
+                digest.update([b"l", nodes.len().to_le_bytes().as_slice()].concat());
+                nodes.iter().for_each(|node| node.write(digest));
+            }
+        }
+    }
+}
+
+fn write_text(digest: &mut Sha256, text: &str) {
+    digest.update([b"t", text.len().to_le_bytes().as_slice()].concat());
+    digest.update(text.as_bytes());
+}
+
+/// A value of the wrong type.
+pub(super) fn wrong_type(name: &str, wanted: &str) -> BadRequest {
+    BadRequest::new(RequestFault::Type, name, format!("`{name}` must be {wanted}"))
+}
+
+/// Beyond this a float names no single integer.
+const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
+
+fn whole(name: &str, number: &serde_json::Number) -> Result<i64, BadRequest> {
+    if let Some(integer) = number.as_i64() {
+        return Ok(integer);
+    }
+    match number.as_f64() {
+        Some(float) if float.fract() == 0.0 && float.abs() < MAX_EXACT_FLOAT => Ok(float as i64),
+        Some(float) if float.fract() == 0.0 => {
+            Err(BadRequest::new(RequestFault::Value, name, format!("`{name}` is out of range")))
+        }
+        Some(_) | None => Err(wrong_type(name, "an integer")),
+    }
+}
+
+fn is_plain_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,124 @@
+//! Which media types a route takes, how much of each, and the reading itself.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::{HttpRequest, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+
+use super::fields::Fields;
+use super::{json, multipart};
+use crate::api::errors::{ApiError, ErrorCode};
+
+/// Bodies without a picture.
+const SMALL_BODY_BYTES: usize = 1 << 20;
+
+/// Bodies with a picture of 10 MiB, in base64 or as a file.
+const PICTURE_BODY_BYTES: usize = 16 << 20;
+
+/// The media types of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accepts {
+    Json,
+    Both,
+}
+
+/// The longest body of each type, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    json: usize,
+    multipart: usize,
+}
+
+impl Limits {
+    /// No picture in JSON.
+    pub(crate) const PLAIN: Self = Self { json: SMALL_BODY_BYTES, multipart: PICTURE_BODY_BYTES };
+    /// A picture in either form.
+    pub(crate) const PICTURE: Self = Self { json: PICTURE_BODY_BYTES, multipart: PICTURE_BODY_BYTES };
+}
+
+/// Reads and decodes a body. The caller has been authenticated before.
+pub(crate) async fn read(
+    request: &HttpRequest,
+    payload: web::Payload,
+    accepts: Accepts,
+    limits: Limits,
+) -> Result<Fields, ApiError> {
+    let essence = essence(request);
+    match essence.as_deref() {
+        Some("application/json") => {
+            check_declared(request, limits.json)?;
+            json::decode(&collect(Limited::new(payload, limits.json)).await?)
+        }
+        Some("multipart/form-data") if accepts == Accepts::Both => {
+            check_declared(request, limits.multipart)?;
+            multipart::decode(request.headers(), Limited::new(payload, limits.multipart)).await
+        }
+        Some(_) | None => {
+            let types = match accepts {
+                Accepts::Json => "application/json",
+                Accepts::Both => "multipart/form-data or application/json",
+            };
+            Err(ApiError::new(ErrorCode::UnsupportedMediaType, format!("this route takes {types}")))
+        }
+    }
+}
+
+fn essence(request: &HttpRequest) -> Option<String> {
+    let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').next().map(|essence| essence.trim().to_ascii_lowercase())
+}
+
+fn check_declared(request: &HttpRequest, limit: usize) -> Result<(), ApiError> {
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length = declared.and_then(|digits| digits.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit as u64) { Err(too_large(limit)) } else { Ok(()) }
+}
+
+async fn collect(mut payload: Limited) -> Result<Bytes, ApiError> {
+    let limit = payload.limit;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        match chunk {
+            Ok(chunk) => body.extend_from_slice(&chunk),
+            Err(PayloadError::Overflow) => return Err(too_large(limit)),
+            Err(_) => return Err(ApiError::new(ErrorCode::InvalidJson, "the body broke off")),
+        }
+    }
+    Ok(body.freeze())
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(ErrorCode::RequestTooLarge, format!("the body is larger than {limit} bytes"))
+}
+
+/// A payload that ends with an error as soon as it is longer than allowed.
+struct Limited {
+    payload: web::Payload,
+    limit: usize,
+    seen: usize,
+}
+
+impl Limited {
+    fn new(payload: web::Payload, limit: usize) -> Self {
+        Self { payload, limit, seen: 0 }
+    }
+}
+
+impl Stream for Limited {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.payload.poll_next_unpin(context);
+        if let Poll::Ready(Some(Ok(chunk))) = &polled {
+            self.seen += chunk.len();
+            if self.seen > self.limit {
+                return Poll::Ready(Some(Err(PayloadError::Overflow)));
+            }
+        }
+        polled
+    }
+}

@@ -1,0 +1,16 @@
+//! Request bodies: JSON and multipart become one tree of named values, and fields are taken from it one by one,
+//! so that both forms obey the same rules and every mistake names its field.
+
+mod fields;
+mod image;
+mod json;
+mod media;
+mod multipart;
+mod video;
+
+pub(crate) use fields::Fields;
+pub(crate) use image::{ImageInput, Naming, take_image};
+pub(crate) use media::{Accepts, Limits, read};
+#[cfg(test)]
+pub(crate) use video::VIDEO_FIELDS;
+pub(crate) use video::take_video;

@@ -1,0 +1,11 @@
+//! What goes over the wire: the objects of the contract as structs, nothing else.
+
+mod list;
+mod model;
+mod request;
+mod video;
+
+pub(crate) use list::ListObject;
+pub(crate) use model::{Measured, ModelList, ModelObject};
+pub(crate) use request::{CreateVideoBody, FromImageBody, GenerateVideoBody, RemixVideoBody};
+pub(crate) use video::{DeletedVideo, VideoList, VideoObject};

@@ -1,0 +1,109 @@
+//! From the faults that the rules name to the codes that a client sees.
+
+use std::time::Duration;
+
+use super::{ApiError, ErrorCode};
+use crate::domain::request::{BadRequest, RequestFault};
+use crate::jobs::JobsError;
+use crate::store::StoreError;
+
+/// How soon a store that did not answer may be asked again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// How soon a job of the project may have ended.
+const ACTIVE_JOBS_RETRY: Duration = Duration::from_secs(5);
+
+/// How soon another process may have taken over.
+const DRAINING_RETRY: Duration = Duration::from_secs(5);
+
+/// A client is not told to come back later than this.
+const LONGEST_NOT_READY_WAIT: Duration = Duration::from_secs(60);
+
+impl From<BadRequest> for ApiError {
+    fn from(bad: BadRequest) -> Self {
+        let code = match bad.fault {
+            RequestFault::Missing => ErrorCode::MissingRequiredParameter,
+            RequestFault::Type => ErrorCode::InvalidType,
+            RequestFault::Value => ErrorCode::InvalidValue,
+            RequestFault::TooLong => ErrorCode::StringAboveMaxLength,
+            RequestFault::Unknown => ErrorCode::UnknownParameter,
+            RequestFault::Unsupported => ErrorCode::UnsupportedParameter,
+            RequestFault::ModelOperation => ErrorCode::ModelOperationMismatch,
+            RequestFault::Variant => ErrorCode::VariantNotDeployed,
+            RequestFault::ModelNotFound => ErrorCode::ModelNotFound,
+            RequestFault::CallbackUrl => ErrorCode::CallbackUrlNotAllowed,
+            RequestFault::ImageAspect => ErrorCode::ImageAspectRatio,
+        };
+        let error = Self::new(code, bad.message);
+        match bad.param {
+            Some(param) => error.about(param),
+            None => error,
+        }
+    }
+}
+
+impl From<JobsError> for ApiError {
+    fn from(error: JobsError) -> Self {
+        match error {
+            JobsError::NotFound => Self::video_not_found(),
+            JobsError::UnknownAfter => Self::invalid_value("after", "`after` is no video of this project"),
+            JobsError::InProgress => {
+                Self::new(ErrorCode::VideoInProgress, "the job is not over; cancel it first")
+            }
+            JobsError::NotCancellable(state) => {
+                let message = format!("a video that is {} cannot be cancelled", state.as_str());
+                Self::new(ErrorCode::VideoNotCancellable, message)
+            }
+            JobsError::NotReady { eta_seconds } => {
+                let error = Self::new(ErrorCode::VideoNotReady, "the video is not ready yet");
+                let eta = eta_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                eta.map_or(error.clone(), |eta| error.after(eta.min(LONGEST_NOT_READY_WAIT)))
+            }
+            JobsError::NotAvailable => {
+                Self::new(ErrorCode::VideoNotAvailable, "the job failed; there is no video")
+            }
+            JobsError::Expired => Self::new(ErrorCode::VideoExpired, "the video's files have expired"),
+            JobsError::NoSuchVariant => {
+                Self::new(ErrorCode::AssetNotAvailable, "the video has no file of this variant")
+                    .about("variant")
+            }
+            JobsError::TooManyActive { limit } => {
+                let message = format!("the project has {limit} active jobs, as many as it may");
+                Self::new(ErrorCode::ConcurrencyLimitExceeded, message).after(ACTIVE_JOBS_RETRY)
+            }
+            JobsError::KeyReused => {
+                let message = "the idempotency key was used with another request";
+                Self::new(ErrorCode::IdempotencyKeyReused, message)
+            }
+            JobsError::Draining => {
+                Self::new(ErrorCode::ServerDraining, "the server is about to stop").after(DRAINING_RETRY)
+            }
+            JobsError::Store(error) => error.into(),
+            JobsError::Storage(error) => {
+                tracing::error!(error = %error, "the storage failed");
+                Self::new(ErrorCode::ServerIsOverloaded, "the server cannot reach its storage now")
+                    .after(STORE_RETRY)
+            }
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => {
+                tracing::error!(error = %error, "the store does not answer");
+                Self::new(ErrorCode::ServerIsOverloaded, "the server cannot reach its store now")
+                    .after(STORE_RETRY)
+            }
+            StoreError::NotFound
+            | StoreError::NotEnded
+            | StoreError::TooManyActive { .. }
+            | StoreError::KeyReused
+            | StoreError::Exists
+            | StoreError::Move(_)
+            | StoreError::Locked
+            | StoreError::Corrupt(_) => Self::internal(&error),
+        }
+    }
+}

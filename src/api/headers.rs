@@ -1,0 +1,120 @@
+//! What every answer carries, and what is counted about it: request id, timing, tenant, safety headers, metrics.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::uri::PathAndQuery;
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, web};
+use tracing::Instrument;
+
+use super::auth::Authenticated;
+use super::state::Api;
+use super::wait::Waited;
+use crate::domain::id::RequestId;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+const VERSION: HeaderName = HeaderName::from_static("openai-version");
+const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
+const PROJECT: HeaderName = HeaderName::from_static("openai-project");
+
+/// The version of OpenAI's API that the answers follow.
+const OPENAI_VERSION: HeaderValue = HeaderValue::from_static("2020-10-01");
+
+/// The longest id of their own that clients may have logged.
+const MAX_CLIENT_REQUEST_ID: usize = 512;
+
+/// Wraps every request.
+pub(crate) async fn finish(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let api = request
+        .app_data::<web::Data<Api>>()
+        .cloned()
+        .ok_or_else(|| actix_web::error::ErrorInternalServerError("the server's state is missing"))?;
+    let id = RequestId::new(api.clock.now().0, api.random.id_bytes());
+    let started = api.clock.monotonic();
+    drop_trailing_slash(&mut request);
+    let v1 = request.path().starts_with("/v1/");
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", id = %id, method = %method, path = request.path());
+    if let Some(client_id) = client_request_id(&request) {
+        span.in_scope(|| tracing::debug!(client_request_id = client_id, "the client has an id of its own"));
+    }
+
+    api.metrics.http_requests_in_flight.add([], 1.0);
+    let in_flight = InFlight(&api);
+    let mut response = next.call(request).instrument(span.clone()).await?;
+    drop(in_flight);
+
+    let waited = response.request().extensions().get::<Waited>().map(|waited| waited.0);
+    let spent = api.clock.monotonic().since(started).saturating_sub(waited.unwrap_or_default());
+    let tenant = response.request().extensions().get::<Authenticated>().copied();
+    let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
+    let status = response.status();
+    api.metrics.http_requests_total.increment([method.as_str(), &route, status.as_str()]);
+    api.metrics.http_request_duration_seconds.observe([method.as_str(), &route], spent.as_secs_f64());
+    let millis = spent.as_millis() as u64;
+    span.in_scope(|| {
+        if v1 {
+            tracing::info!(status = status.as_u16(), millis, "answered");
+        } else {
+            tracing::debug!(status = status.as_u16(), millis, "answered");
+        }
+    });
+
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, value(&id.to_string()));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if v1 {
+        headers.insert(PROCESSING_MS, HeaderValue::from(millis));
+        headers.insert(VERSION, OPENAI_VERSION);
+        if !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+    }
+    if let Some(Authenticated(scope)) = tenant {
+        headers.insert(ORGANIZATION, value(&scope.organization.to_string()));
+        headers.insert(PROJECT, value(&scope.project.to_string()));
+    }
+    Ok(response)
+}
+
+/// Counts a request until it is answered or its client is gone.
+struct InFlight<'a>(&'a Api);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.http_requests_in_flight.add([], -1.0);
+    }
+}
+
+/// `/v1/videos/` is `/v1/videos`.
+fn drop_trailing_slash(request: &mut ServiceRequest) {
+    let path = request.path();
+    if !path.starts_with("/v1/") || !path.ends_with('/') {
+        return;
+    }
+    let trimmed = path.trim_end_matches('/');
+    let query = request.query_string();
+    let target = if query.is_empty() { trimmed.to_owned() } else { format!("{trimmed}?{query}") };
+    let Ok(target) = PathAndQuery::try_from(target) else { return };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = Some(target);
+    if let Ok(uri) = actix_web::http::Uri::from_parts(parts) {
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
+}
+
+fn client_request_id(request: &ServiceRequest) -> Option<&str> {
+    let text = request.headers().get("x-client-request-id")?.to_str().ok()?;
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    (text.len() <= MAX_CLIENT_REQUEST_ID && printable).then_some(text)
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("ids are hex digits and letters")
+}

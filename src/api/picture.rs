@@ -1,0 +1,66 @@
+//! A handed-over picture, checked: decoded once, off the request threads, under the limits of `media`.
+
+use actix_web::web;
+use bytes::Bytes;
+
+use super::body::ImageInput;
+use super::errors::{ApiError, ErrorCode};
+use crate::domain::request::SourceImage;
+use crate::media::{PictureError, decode_picture};
+
+/// A picture that can be the first frame.
+#[derive(Debug)]
+pub(crate) struct CheckedPicture {
+    /// As uploaded.
+    pub(crate) bytes: Bytes,
+    /// Sides after EXIF rotation.
+    pub(crate) sides: SourceImage,
+    /// By its first bytes.
+    pub(crate) content_type: &'static str,
+}
+
+/// Decodes the picture that was handed over as the field `param`.
+pub(crate) async fn check(param: &str, input: ImageInput) -> Result<CheckedPicture, ApiError> {
+    let bytes = match input {
+        ImageInput::Bytes(bytes) => bytes,
+        ImageInput::Url(_) => {
+            let message = "this server does not fetch pictures; send a file or a data URL";
+            return Err(ApiError::new(ErrorCode::ImageUrlNotAllowed, message).about(param));
+        }
+        ImageInput::File(_) => {
+            let message = "this server keeps no files; send a file part or a data URL";
+            return Err(ApiError::new(ErrorCode::UnsupportedParameter, message).about(param));
+        }
+    };
+    let content_type = sniff(&bytes);
+    let decoding = bytes.clone();
+    let sides = web::block(move || {
+        decode_picture(&decoding)
+            .map(|picture| SourceImage { width: picture.width(), height: picture.height() })
+    });
+    let sides = sides.await.map_err(|error| ApiError::internal(&error))?;
+    let sides = sides.map_err(|error| refused(&error).about(param))?;
+    Ok(CheckedPicture { bytes, sides, content_type })
+}
+
+fn refused(error: &PictureError) -> ApiError {
+    let code = match error {
+        PictureError::UnknownFormat | PictureError::Animated => ErrorCode::UnsupportedImageFormat,
+        PictureError::TooLarge(_) => ErrorCode::ImageTooLarge,
+        PictureError::Dimensions { .. } => ErrorCode::ImageDimensions,
+        PictureError::Aspect { .. } => ErrorCode::ImageAspectRatio,
+        PictureError::Broken(_) => {
+            return ApiError::new(ErrorCode::InvalidImage, "the image cannot be decoded");
+        }
+    };
+    ApiError::new(code, error.to_string())
+}
+
+/// Only asked of pictures that were decoded.
+fn sniff(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xff, 0xd8, ..] => "image/jpeg",
+        [0x89, b'P', ..] => "image/png",
+        _ => "image/webp",
+    }
+}

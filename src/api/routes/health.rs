@@ -1,0 +1,101 @@
+//! Whether the process lives, whether it can work, and its measurements. No project, no limits, no log.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use serde::Serialize;
+use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
+
+use crate::api::errors::{ApiError, ErrorCode};
+use crate::api::state::Api;
+use crate::metrics;
+
+/// The process serves.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    #[schema(value_type = String, example = "ok")]
+    status: &'static str,
+}
+
+/// Whether a job accepted now would be worked on.
+#[derive(Serialize, ToSchema)]
+struct ReadyObject {
+    /// `ready` or `not_ready`.
+    #[schema(value_type = String, example = "ready")]
+    status: &'static str,
+    checks: Checks,
+}
+
+/// `ok` or `failed` each.
+#[derive(Serialize, ToSchema)]
+struct Checks {
+    #[schema(value_type = String, example = "ok")]
+    database: &'static str,
+    #[schema(value_type = String, example = "ok")]
+    storage: &'static str,
+    gpu_workers: WorkerCounts,
+}
+
+/// Workers of any device.
+#[derive(Serialize, ToSchema)]
+struct WorkerCounts {
+    ready: usize,
+    total: usize,
+}
+
+/// Is the process alive
+#[utoipa::path(operation_id = "getHealth", tag = "Health", security(()), responses((status = 200, description = "It is.", body = Health)))]
+#[get("/healthz")]
+pub(crate) async fn healthz() -> HttpResponse {
+    std::future::ready(HttpResponse::Ok().json(Health { status: "ok" })).await
+}
+
+/// Can it work
+#[utoipa::path(
+    operation_id = "getReadiness",
+    tag = "Health",
+    security(()),
+    responses(
+        (status = 200, description = "It can.", body = ReadyObject),
+        (status = 503, description = "It cannot.", body = ReadyObject),
+    ),
+)]
+#[get("/readyz")]
+pub(crate) async fn readyz(api: web::Data<Api>) -> HttpResponse {
+    let readiness = (api.readiness)().await;
+    let word = |good: bool| if good { "ok" } else { "failed" };
+    let ready = readiness.is_ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    HttpResponse::build(status).json(ReadyObject {
+        status: if ready { "ready" } else { "not_ready" },
+        checks: Checks {
+            database: word(readiness.database),
+            storage: word(readiness.storage),
+            gpu_workers: WorkerCounts { ready: readiness.workers_ready, total: readiness.workers_total },
+        },
+    })
+}
+
+/// Measurements for Prometheus
+#[utoipa::path(
+    operation_id = "getMetrics",
+    tag = "Health",
+    security(("metricsToken" = []), ()),
+    responses((status = 200, description = "Text format 0.0.4.", body = String, content_type = "text/plain")),
+)]
+#[get("/metrics")]
+pub(crate) async fn metrics_page(
+    request: HttpRequest,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    if let Some(token) = &api.metrics_token {
+        let header = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes().to_vec());
+        let given = header.unwrap_or_default();
+        if !bool::from(given.ct_eq(format!("Bearer {token}").as_bytes())) {
+            let message = "metrics need the token of the setting metrics.token";
+            return std::future::ready(Err(ApiError::new(ErrorCode::InvalidApiKey, message))).await;
+        }
+    }
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, metrics::CONTENT_TYPE)).body(api.metrics.text()))
+}

@@ -1,0 +1,7 @@
+//! Every route, a file a resource.
+
+pub(crate) mod docs;
+pub(crate) mod fallback;
+pub(crate) mod health;
+pub(crate) mod models;
+pub(crate) mod videos;

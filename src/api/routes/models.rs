@@ -1,0 +1,53 @@
+//! `/v1/models`: what is deployed, and what it can do.
+
+use actix_web::{HttpResponse, get, web};
+
+use crate::api::auth::{Caller, ReadModels};
+use crate::api::dto::{Measured, ModelList, ModelObject};
+use crate::api::errors::{ApiError, ErrorCode};
+use crate::api::state::Api;
+
+/// List the models
+#[utoipa::path(operation_id = "listModels", tag = "Models", responses((status = 200, description = "Every deployed model.", body = ModelList)))]
+#[get("/v1/models")]
+pub(crate) async fn list_models(
+    _: Caller<ReadModels>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let mut data = Vec::new();
+    for model in api.catalog.models() {
+        data.push(ModelObject::new(model, measured(&api, model.id.as_str()).await?));
+    }
+    Ok(HttpResponse::Ok().json(ModelList { object: "list", data }))
+}
+
+/// Read a model
+#[utoipa::path(
+    operation_id = "retrieveModel",
+    tag = "Models",
+    params(("model" = String, Path, example = "wan-tiny")),
+    responses((status = 200, description = "The model.", body = ModelObject)),
+)]
+#[get("/v1/models/{model}")]
+pub(crate) async fn get_model(
+    _: Caller<ReadModels>,
+    id: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let Some(model) = api.catalog.get(&id) else {
+        return Err(ApiError::new(ErrorCode::ModelNotFound, "no such model").about("model"));
+    };
+    Ok(HttpResponse::Ok().json(ModelObject::new(model, measured(&api, model.id.as_str()).await?)))
+}
+
+async fn measured(api: &Api, model: &str) -> Result<Measured, ApiError> {
+    let estimates = api.store.estimates().await?;
+    let ours = estimates.into_iter().filter(|estimate| estimate.shape.model.as_str() == model);
+    let mut longest = Measured::default();
+    for estimate in ours {
+        let name = format!("{}/{}", estimate.shape.resolution.as_str(), estimate.shape.steps);
+        let seconds = longest.typical_seconds.entry(name).or_insert(0.0);
+        *seconds = seconds.max(estimate.run_seconds);
+    }
+    Ok(longest)
+}

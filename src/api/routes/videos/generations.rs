@@ -1,0 +1,41 @@
+//! `POST /v1/videos/generations`: from text, in JSON.
+
+use actix_web::{HttpRequest, HttpResponse, post, web};
+
+use super::submit::{Order, submit};
+use crate::api::auth::{Caller, WriteVideos};
+use crate::api::body::{self, Accepts, Limits, take_video};
+use crate::api::dto::{GenerateVideoBody, VideoObject};
+use crate::api::errors::ApiError;
+use crate::api::idempotency::Repeatable;
+use crate::api::state::Api;
+use crate::api::wait::Wait;
+
+/// What only `from-image` takes.
+const PICTURES: [&str; 3] = ["input_reference", "image", "characters"];
+
+/// Make a video from text
+#[utoipa::path(
+    operation_id = "createVideoGeneration",
+    tag = "Videos",
+    request_body(content = GenerateVideoBody, content_type = "application/json", example = json!({"prompt": "A red ball rolls over green grass.", "num_steps": 1, "num_frames": 17})),
+    params(("wait" = Option<u32>, Query, maximum = 60, description = "Answer when the job is over, or after this many seconds.")),
+    responses((status = 200, description = "The job.", body = VideoObject)),
+)]
+#[post("/v1/videos/generations")]
+pub(crate) async fn generate_video(
+    caller: Caller<WriteVideos>,
+    request: HttpRequest,
+    payload: web::Payload,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = body::read(&request, payload, Accepts::Json, Limits::PLAIN).await?;
+    let repeatable = Repeatable::of(&request, &fields)?;
+    fields.refuse(&PICTURES, "pictures go to /v1/videos/from-image")?;
+    let video = take_video(&mut fields)?;
+    let wait = fields.integer("wait")?;
+    fields.refuse(&["stream"], "this server has no event streams; use `wait` or poll")?;
+    fields.finish()?;
+    let wait = Wait::of(&request, wait)?;
+    submit(&api, &request, &caller, Order { video, image: None, wait, repeatable }).await
+}

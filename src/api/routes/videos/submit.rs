@@ -1,0 +1,128 @@
+//! From a decoded request to an admitted job: the one way for all routes that make videos.
+
+use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::answer::{answer, settled};
+use crate::api::auth::{Caller, WriteVideos};
+use crate::api::body::ImageInput;
+use crate::api::errors::{ApiError, ErrorCode};
+use crate::api::idempotency::{Repeatable, created_then};
+use crate::api::picture;
+use crate::api::state::Api;
+use crate::api::wait::Wait;
+use crate::domain::job::Job;
+use crate::domain::request::{Accepted, Context, SourceImage, VideoRequest, accept};
+use crate::domain::video::Operation;
+use crate::jobs::{NewInput, NewJob};
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// What a client wants.
+pub(super) struct Order {
+    pub(super) video: VideoRequest,
+    /// The field that holds the picture, and the picture.
+    pub(super) image: Option<(String, ImageInput)>,
+    pub(super) wait: Wait,
+    /// How a repetition of the request would be recognised.
+    pub(super) repeatable: Repeatable,
+}
+
+/// Checks, admits, waits if wanted, and answers.
+pub(super) async fn submit(
+    api: &Api,
+    request: &HttpRequest,
+    caller: &Caller<WriteVideos>,
+    order: Order,
+) -> Result<HttpResponse, ApiError> {
+    let picture = match order.image {
+        Some((param, input)) => Some(picture::check(&param, input).await?),
+        None => None,
+    };
+    let accepted = judge(api, &order.video, picture.as_ref().map(|picture| picture.sides))?;
+    let input = picture.map(|picture| NewInput::Bytes {
+        bytes: picture.bytes,
+        width: picture.sides.width,
+        height: picture.sides.height,
+        content_type: picture.content_type.to_owned(),
+        file_id: None,
+    });
+    let job = new_job(caller, accepted, input);
+    admit(api, request, caller, job, order.repeatable, order.wait).await
+}
+
+/// A completed job again, except for what the changes say; its stored picture is used again.
+pub(super) async fn resubmit(
+    api: &Api,
+    request: &HttpRequest,
+    caller: &Caller<WriteVideos>,
+    source: &Job,
+    order: Order,
+) -> Result<HttpResponse, ApiError> {
+    let input = match &source.request.input {
+        None => None,
+        Some(image) => {
+            let stored = api.jobs.stored_input(caller.scope(), image).await?;
+            let gone = || ApiError::new(ErrorCode::SourceUnavailable, "the source's picture is gone");
+            Some(stored.ok_or_else(gone)?)
+        }
+    };
+    let sides = input.as_ref().map(|image| SourceImage { width: image.width, height: image.height });
+    let video = VideoRequest::repeating(&source.request.spec).changed_by(order.video);
+    let mut accepted = judge(api, &video, sides)?;
+    accepted.spec.operation = Operation::Remix;
+    let job = new_job(caller, accepted, input.map(NewInput::Stored));
+    let job = NewJob { remixed_from: Some(source.id), requested_model: None, ..job };
+    admit(api, request, caller, job, order.repeatable, order.wait).await
+}
+
+async fn admit(
+    api: &Api,
+    request: &HttpRequest,
+    caller: &Caller<WriteVideos>,
+    job: NewJob,
+    repeatable: Repeatable,
+    wait: Wait,
+) -> Result<HttpResponse, ApiError> {
+    let scope = caller.scope();
+    let (idempotency, in_flight) = repeatable.claim(api, scope)?;
+    let submitted = api.jobs.submit(scope, NewJob { idempotency, ..job }).await?;
+    drop(in_flight);
+    let view = if submitted.replayed && wait.duration().is_none() {
+        created_then(submitted.view)
+    } else {
+        settled(api, request, scope, submitted.view, wait).await?
+    };
+    let mut response = answer(&view, wait);
+    let location = HeaderValue::from_str(&format!("/v1/videos/{}", view.job.id));
+    response.headers_mut().insert(LOCATION, location.map_err(|error| ApiError::internal(&error))?);
+    if submitted.replayed {
+        api.metrics.idempotent_replays_total.increment(["key"]);
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+fn judge(api: &Api, video: &VideoRequest, image: Option<SourceImage>) -> Result<Accepted, ApiError> {
+    let mut seed = [0; 4];
+    api.random.fill(&mut seed);
+    let context =
+        Context { catalog: &api.catalog, image, fresh_seed: u32::from_le_bytes(seed), callbacks: false };
+    Ok(accept(video, &context)?)
+}
+
+fn new_job(caller: &Caller<WriteVideos>, accepted: Accepted, input: Option<NewInput>) -> NewJob {
+    NewJob {
+        key: caller.key(),
+        spec: accepted.spec,
+        requested_model: accepted.requested_model,
+        remixed_from: None,
+        input,
+        metadata: accepted.metadata,
+        asset_ttl_seconds: u64::from(accepted.asset_ttl_seconds),
+        callback_url: accepted.callback_url,
+        warnings: accepted.warnings,
+        max_active: None,
+        idempotency: None,
+    }
+}

@@ -1,0 +1,56 @@
+//! What every handler works with. Built once by the program, shared by all threads.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::idempotency::InFlightKeys;
+use crate::domain::clock::{Clock, Random};
+use crate::domain::request::ModelCatalog;
+use crate::jobs::{Jobs, Keys};
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// The answer to whether the server can work now.
+pub type ReadinessCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Readiness> + Send>> + Send + Sync>;
+
+/// Everything that the routes need.
+pub struct Api {
+    pub jobs: Jobs,
+    pub store: Arc<dyn Store>,
+    pub keys: Keys,
+    pub catalog: ModelCatalog,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    pub metrics: Arc<Metrics>,
+    /// Needed to read `/metrics`; `None` where the listener is reachable from this machine only.
+    pub metrics_token: Option<String>,
+    pub readiness: ReadinessCheck,
+    /// Requests with an idempotency key that are being worked on; starts empty.
+    pub in_flight_keys: InFlightKeys,
+}
+
+/// Whether the parts that jobs need are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    pub database: bool,
+    pub storage: bool,
+    pub workers_ready: usize,
+    pub workers_total: usize,
+    /// The server is about to stop.
+    pub draining: bool,
+}
+
+impl Readiness {
+    /// Whether a job accepted now would be worked on.
+    pub fn is_ready(&self) -> bool {
+        self.database && self.storage && self.workers_ready > 0 && !self.draining
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Api").field("catalog", &self.catalog).finish_non_exhaustive()
+    }
+}
