@@ -90,11 +90,16 @@ impl Architecture {
         vae.problem()
     }
 
+    /// The experts of a model with so many transformers.
+    pub(super) fn experts_of(transformers: usize) -> Vec<Expert> {
+        [Expert::High, Expert::Low].into_iter().take(transformers).collect()
+    }
+
     /// A distilled model around a published transformer.
     pub fn published(transformer: WanConfig, linear_format: LinearFormat) -> Self {
         let experts = match transformer.model_type {
-            ModelType::T2v => vec![Expert::High],
-            ModelType::I2v => vec![Expert::High, Expert::Low],
+            ModelType::T2v => Self::experts_of(1),
+            ModelType::I2v => Self::experts_of(2),
         };
         Self {
             transformer,

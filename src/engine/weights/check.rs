@@ -1,17 +1,32 @@
 //! Whether a source holds exactly the tensors of an architecture. Reads names, shapes and types, never numbers.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use super::{WeightError, WeightSource, WeightType};
 use crate::engine::models::{ExpectedTensor, TensorKind};
 
-/// The first fault, if there is one.
+/// The first fault, if there is one, and how many others there are.
 pub fn check(source: &dyn WeightSource, expected: &[ExpectedTensor]) -> Result<(), WeightError> {
-    faults(source, expected).into_iter().next().map_or(Ok(()), Err)
+    let mut faults = faults(source, expected).into_iter();
+    match (faults.next(), faults.count()) {
+        (None, _) => Ok(()),
+        (Some(only), 0) => Err(only),
+        (Some(first), others) => Err(WeightError::Several { first: Box::new(first), others }),
+    }
+}
+
+/// The same, naming the file that the source is.
+pub(super) fn check_file(
+    source: &dyn WeightSource,
+    expected: &[ExpectedTensor],
+    path: &Path,
+) -> Result<(), WeightError> {
+    check(source, expected).map_err(|error| error.of_file(path))
 }
 
 /// Everything that is missing, of a wrong shape or type, or not expected.
-pub fn faults(source: &dyn WeightSource, expected: &[ExpectedTensor]) -> Vec<WeightError> {
+fn faults(source: &dyn WeightSource, expected: &[ExpectedTensor]) -> Vec<WeightError> {
     let known: HashSet<&str> = expected.iter().map(|tensor| tensor.name.as_str()).collect();
     let wrong = expected.iter().filter_map(|tensor| fault(source, tensor));
     let extra = source.names().into_iter().filter(|name| !known.contains(name.as_str()));

@@ -24,6 +24,10 @@ pub enum WeightError {
     Format { path: PathBuf, source: FormatError },
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: Box<WeightError> },
+    #[error("{first}, and {others} more faults")]
+    Several { first: Box<WeightError>, others: usize },
+    #[error("a {found} is not a published one ({}); describe it", known.join(", "))]
+    UnknownArchitecture { found: String, known: Vec<&'static str> },
     #[error("{}: {reason}", path.display())]
     Manifest { path: PathBuf, reason: String },
     #[error("{} has {found} bytes, its manifest says {expected}", path.display())]

@@ -4,7 +4,7 @@
 //!
 //! Read in this order: the two file formats (`safetensors`, `pth`) over a mapped file (`mapped`); the shapes of a model
 //! (`architecture`), what its folder says (`manifest`) and whether it holds them (`check`); models without files
-//! (`synth`); and how a model is found (`library`) and opened (`model`).
+//! (`synth`); how a model is found (`library`), opened (`model`), made from published files (`import`) and verified.
 
 mod error;
 mod mapped;
@@ -13,25 +13,30 @@ mod safetensors;
 
 mod architecture;
 mod check;
+mod digest;
 mod manifest;
 mod synth;
 
+mod import;
 mod library;
 mod model;
+mod verify;
 
 use std::borrow::Cow;
 
 pub use architecture::{
     Architecture, AttentionBlocks, Expert, PUBLISHED_BLOCKS, PUBLISHED_MAX_TOKENS, published_capabilities,
 };
-pub use check::{check, faults};
+pub use check::check;
 pub use error::{FormatError, WeightError};
+pub use import::Import;
 pub use library::Library;
 pub use manifest::{FileEntry, MANIFEST_FILE, Manifest, ManifestParts};
 pub use model::{BoxedSource, Model};
 pub use pth::{ElementType, PthFile};
 pub use safetensors::{SafetensorsFile, write as write_safetensors};
 pub use synth::{SYNTHETIC_MODELS, SYNTHETIC_PREFIX};
+pub use verify::{VerifiedFile, verify};
 
 /// Number format in which a tensor is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::architecture::{Architecture, Expert};
-use super::check::check;
+use super::check::check_file;
 use super::manifest::{FileEntry, Manifest};
 use super::synth::{self, SYNTHETIC_PREFIX, SyntheticSource};
 use super::{SafetensorsFile, WeightError, WeightSource, WeightType};
@@ -156,7 +156,7 @@ impl Model {
         };
         let path = entry.locate(folder)?;
         let file = SafetensorsFile::open(&path)?;
-        check(&file, &part.expected).map_err(|error| error.of_file(&path))?;
+        check_file(&file, &part.expected, &path)?;
         Ok(Box::new(file))
     }
 }
@@ -174,6 +174,7 @@ struct Part<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::weights::check;
 
     fn bundled() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("models/wan-tiny")
