@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` is the map.
 
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;

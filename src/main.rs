@@ -1,2 +1,5 @@
 //! The program.
-fn main() {}
+
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    wanserve::cli::run()
+}

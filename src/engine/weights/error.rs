@@ -18,12 +18,12 @@ pub enum WeightError {
     Element { name: String, found: String },
     #[error("tensor `{name}` is not part of the model")]
     Unexpected { name: String },
-    #[error("cannot read {}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: {source}", path.display())]
-    Format { path: PathBuf, source: FormatError },
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: Box<WeightError> },
+    #[error("cannot read {}: {cause}", path.display())]
+    Io { path: PathBuf, cause: std::io::Error },
+    #[error("{}: {cause}", path.display())]
+    Format { path: PathBuf, cause: FormatError },
+    #[error("{}: {cause}", path.display())]
+    File { path: PathBuf, cause: Box<WeightError> },
     #[error("{first}, and {others} more faults")]
     Several { first: Box<WeightError>, others: usize },
     #[error("a {found} is not a published one ({}); describe it", known.join(", "))]
@@ -70,19 +70,19 @@ pub enum FormatError {
 impl FormatError {
     /// Names the file the error was found in.
     pub fn within(self, path: &Path) -> WeightError {
-        WeightError::Format { path: path.to_owned(), source: self }
+        WeightError::Format { path: path.to_owned(), cause: self }
     }
 }
 
 impl WeightError {
     /// Names the file in which a tensor is wrong.
     pub fn of_file(self, path: &Path) -> Self {
-        Self::File { path: path.to_owned(), source: Box::new(self) }
+        Self::File { path: path.to_owned(), cause: Box::new(self) }
     }
 
     /// Names the file an operation failed on.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { path, source }
+        move |cause| Self::Io { path, cause }
     }
 }
