@@ -19,6 +19,8 @@ pub mod moves;
 pub mod picture;
 pub mod prompt;
 pub mod request;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod size;
 pub mod stage;
 pub mod tenant;

@@ -239,3 +239,82 @@ impl JobStatus {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::failure::FailureCode;
+    use crate::domain::sample;
+
+    /// A move at random; `epoch` is taken back by `behind` from the current one.
+    fn step(kind: u8, behind: u32, epoch: u32, percent: u8) -> Move {
+        let epoch = epoch.saturating_sub(behind);
+        let lost = RequeueReason::Lost { worker: "cpu".to_owned() };
+        let reason = if percent.is_multiple_of(2) { lost } else { RequeueReason::HandedBack };
+        match kind {
+            0 => Move::Claim { holder: sample::holder("cpu") },
+            1 => Move::Progress { epoch, stage: Stage::Denoising, percent },
+            2 => Move::Complete { epoch, outcome: sample::outcome() },
+            3 => Move::Requeue { epoch, reason, not_before: UnixMillis(u64::from(percent)) },
+            4 => Move::Fail {
+                epoch,
+                error: JobError::new(FailureCode::EncodingFailed),
+                spent: Spent::default(),
+            },
+            5 => Move::Cancel,
+            6 => Move::QueueTimeout,
+            _ => Move::Expire,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_sequence_of_moves_breaks_the_contract(
+            moves in prop::collection::vec((0u8..8, 0u32..3, 0u8..200), 1..60),
+        ) {
+            let mut job = sample::job(1, 1000);
+            let mut ends = 0;
+            for (at, (kind, behind, percent)) in (1000u64..).zip(moves) {
+                let before = job.clone();
+                let step = step(kind, behind.saturating_sub(1), job.status.epoch, percent);
+                let result = job.apply(&step, UnixMillis(at));
+                let status = &job.status;
+                if result.is_err() {
+                    prop_assert_eq!(&before, &job, "a refused move changes nothing");
+                    continue;
+                }
+                ends += u32::from(matches!(result, Ok(Some(EventKind::Completed | EventKind::Failed))));
+                prop_assert!(status.progress >= before.status.progress);
+                prop_assert!(status.epoch >= before.status.epoch && status.attempt >= before.status.attempt);
+                prop_assert_eq!(status.progress == 100, status.state == JobState::Completed);
+                prop_assert_eq!(status.progress == 0, status.started_at.is_none());
+                prop_assert_eq!(status.error.is_some(), status.state == JobState::Failed);
+                prop_assert_eq!(status.usage.is_some(), status.state.is_terminal());
+                prop_assert!(status.holder.is_none() || status.state == JobState::InProgress);
+                if before.status.state.is_terminal() {
+                    prop_assert_eq!(status.state, before.status.state);
+                }
+                prop_assert_eq!(ends, u32::from(status.state.is_terminal()), "one end, one event");
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_first_wins_between_completion_and_cancellation() {
+        let mut job = sample::job(1, 1000);
+        let at = UnixMillis(2000);
+        job.apply(&Move::Claim { holder: sample::holder("cpu") }, at).unwrap();
+        assert_eq!(job.apply(&Move::Cancel, at), Ok(None));
+        assert!(job.status.cancel_requested);
+        let mut completed = job.clone();
+        let complete = Move::Complete { epoch: 1, outcome: sample::outcome() };
+        assert_eq!(completed.apply(&complete, at), Ok(Some(EventKind::Completed)));
+        let lost = RequeueReason::Lost { worker: "cpu".to_owned() };
+        let requeue = Move::Requeue { epoch: 1, reason: lost, not_before: at };
+        assert_eq!(job.apply(&requeue, at), Ok(Some(EventKind::Failed)));
+        assert!(job.status.is_cancelled());
+        assert_eq!(job.apply(&complete, at), Err(BadMove::Stale { epoch: 1 }));
+    }
+}

@@ -1,12 +1,15 @@
 //! Durable truth: jobs, the outbox, bookings, tenants and keys. Knows what a move means only through `domain`;
 //! never decides which job runs, and never holds anything that exists nowhere else.
 //!
-//! [`Memory`] is the model; every other implementer is compared with it.
+//! Two implementers: [`Sqlite`], and [`Memory`], the model that it is compared with in `suite`.
 
 mod error;
 mod garbage;
 mod memory;
 mod query;
+mod sqlite;
+#[cfg(test)]
+mod suite;
 
 use std::pin::Pin;
 
@@ -16,6 +19,7 @@ pub use memory::Memory;
 pub use query::{
     Admission, Admitted, Aged, Change, Idempotency, JobFilter, JobPage, JobQuery, Order, Reach, UsageQuery,
 };
+pub use sqlite::Sqlite;
 
 use crate::domain::clock::UnixMillis;
 use crate::domain::estimate::Estimate;

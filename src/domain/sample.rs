@@ -1,0 +1,98 @@
+//! Small valid jobs for tests.
+
+use std::collections::BTreeMap;
+
+use super::asset::{Asset, Variant};
+use super::clock::UnixMillis;
+use super::id::{ID_RANDOM_BYTES, KeyId, OrganizationId, ProjectId, VideoId, WorkerId};
+use super::job::{Holder, Job, JobRequest, JobStatus};
+use super::key::ProjectScope;
+use super::model::ModelId;
+use super::moves::{Outcome, Spent};
+use super::size::{AspectRatio, Resolution};
+use super::video::{AttentionType, FrameCount, Operation, StepCount, VideoSpec};
+
+/// The project of that number.
+pub(crate) fn scope(number: u64) -> ProjectScope {
+    ProjectScope {
+        organization: OrganizationId::new(1, [0; ID_RANDOM_BYTES]),
+        project: ProjectId::new(number, [0; ID_RANDOM_BYTES]),
+    }
+}
+
+/// A short clip of the small model.
+pub(crate) fn spec(seed: u32) -> VideoSpec {
+    VideoSpec {
+        model: ModelId::new("wan-tiny"),
+        operation: Operation::TextToVideo,
+        prompt: "a red ball".to_owned(),
+        effective_prompt: "a red ball".to_owned(),
+        size: Resolution::P128.size(AspectRatio::Wide),
+        resolution: Resolution::P128,
+        aspect_ratio: Some(AspectRatio::Wide),
+        frames: FrameCount::new(17).unwrap(),
+        steps: StepCount::new(1).unwrap(),
+        seed,
+        sigma_max: 80.0,
+        ode: false,
+        boundary: None,
+        adaptive_resolution: None,
+        image_fit: None,
+        attention: AttentionType::Original,
+        sla_topk: None,
+        quant_linear: false,
+        normalize_prompt: true,
+    }
+}
+
+/// A job of the project `project`, made at `created_at` milliseconds.
+pub(crate) fn job(project: u64, created_at: u64) -> Job {
+    let scope = scope(project);
+    let now = UnixMillis(created_at);
+    Job {
+        id: VideoId::new(created_at, [project as u8; ID_RANDOM_BYTES]),
+        organization: scope.organization,
+        project: scope.project,
+        key: KeyId::new(1, [0; ID_RANDOM_BYTES]),
+        created_at: now,
+        request: JobRequest {
+            spec: spec(created_at as u32),
+            requested_model: Some("auto".to_owned()),
+            remixed_from: None,
+            input: None,
+            metadata: BTreeMap::from([("round".to_owned(), (created_at % 3).to_string())]),
+            asset_ttl_seconds: 3600,
+            callback_url: None,
+            warnings: Vec::new(),
+        },
+        status: JobStatus::new(now),
+    }
+}
+
+/// Somebody who runs it.
+pub(crate) fn holder(name: &str) -> Holder {
+    Holder {
+        worker: WorkerId::new(1, [0; ID_RANDOM_BYTES]),
+        name: name.to_owned(),
+        local: true,
+        since: UnixMillis(0),
+    }
+}
+
+/// A made video.
+pub(crate) fn outcome() -> Outcome {
+    let video = Asset {
+        variant: Variant::Video,
+        bytes: 4,
+        sha256: "ab".repeat(32),
+        width: 224,
+        height: 128,
+        num_frames: Some(17),
+        sheet: None,
+    };
+    Outcome {
+        assets: vec![video],
+        spent: Spent { gpu_seconds: 1.5, gpu_count: 1, ..Spent::default() },
+        warnings: Vec::new(),
+    }
+}

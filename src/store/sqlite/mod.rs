@@ -1,0 +1,24 @@
+//! The embedded store: one SQLite file in WAL mode, fully synced at every commit.
+//! One connection writes and commits for everyone who waits (`writer`); a few others read.
+
+mod jobs;
+mod open;
+mod records;
+mod rows;
+mod tenants;
+mod writer;
+
+use std::fs::File;
+
+use sqlx::SqlitePool;
+
+use writer::Writer;
+
+/// The SQLite store. Dropping it lets the data folder go.
+#[derive(Debug)]
+pub struct Sqlite {
+    writer: Writer,
+    readers: SqlitePool,
+    /// Held while the server owns the folder.
+    _lock: Option<File>,
+}

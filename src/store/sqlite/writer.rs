@@ -1,0 +1,129 @@
+//! The only connection that writes. Whoever comes while a commit is on its way to the disk shares the next one.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::StoreError;
+
+/// Operations that share one commit at most: enough to pay for the sync, few enough to answer soon.
+const LARGEST_BATCH: usize = 256;
+
+/// Operations that may wait before callers do.
+const LONGEST_LINE: usize = 4096;
+
+/// The future of one operation inside the transaction.
+pub(super) type Step<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
+
+/// Sends operations to the writing task.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    line: mpsc::Sender<Box<dyn Pending>>,
+}
+
+impl Writer {
+    /// Starts the writing task; it ends when the last sender is gone.
+    pub(super) fn start(connection: SqliteConnection) -> Self {
+        let (line, operations) = mpsc::channel(LONGEST_LINE);
+        tokio::spawn(write(connection, operations));
+        Self { line }
+    }
+
+    /// Runs `operation` in the next transaction and answers once that is durable.
+    /// An operation that refuses must not have written; one that cannot reach the database takes its whole batch down.
+    pub(super) async fn run<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let entry = Entry { operation: Some(operation), result: None, reply };
+        let gone = || StoreError::Unavailable("the writer has ended".to_owned());
+        self.line.send(Box::new(entry)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+async fn write(mut connection: SqliteConnection, mut operations: mpsc::Receiver<Box<dyn Pending>>) {
+    while let Some(first) = operations.recv().await {
+        let mut batch = vec![first];
+        while batch.len() < LARGEST_BATCH
+            && let Ok(next) = operations.try_recv()
+        {
+            batch.push(next);
+        }
+        let outcome = commit(&mut connection, &mut batch).await;
+        if let Err(error) = &outcome {
+            tracing::error!(operations = batch.len(), %error, "a batch of writes was rolled back");
+        }
+        for operation in batch {
+            operation.finish(&outcome);
+        }
+    }
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "the store did not close cleanly");
+    }
+}
+
+/// One transaction for the whole batch.
+async fn commit(connection: &mut SqliteConnection, batch: &mut [Box<dyn Pending>]) -> Result<(), String> {
+    let mut transaction =
+        connection.begin_with("begin immediate").await.map_err(|error| error.to_string())?;
+    for operation in batch {
+        operation.run(&mut transaction).await?;
+    }
+    transaction.commit().await.map_err(|error| error.to_string())
+}
+
+/// An operation whose types are forgotten.
+trait Pending: Send {
+    /// Fails only if the database does.
+    fn run<'c>(
+        &'c mut self,
+        connection: &'c mut SqliteConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'c>>;
+
+    /// Answers whoever waits.
+    fn finish(self: Box<Self>, committed: &Result<(), String>);
+}
+
+struct Entry<T, F> {
+    operation: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Pending for Entry<T, F>
+where
+    T: Send + 'static,
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, T> + Send + 'static,
+{
+    fn run<'c>(
+        &'c mut self,
+        connection: &'c mut SqliteConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'c>> {
+        Box::pin(async move {
+            let Some(operation) = self.operation.take() else { return Ok(()) };
+            let result = operation(connection).await;
+            if let Err(StoreError::Unavailable(why)) = result {
+                return Err(why);
+            }
+            self.result = Some(result);
+            Ok(())
+        })
+    }
+
+    fn finish(self: Box<Self>, committed: &Result<(), String>) {
+        let answer = match (committed, self.result) {
+            (Ok(()), Some(result)) => result,
+            // A refusal stands whatever became of the batch: it wrote nothing.
+            (Err(_), Some(Err(refusal))) => Err(refusal),
+            (Err(why), _) => Err(StoreError::Unavailable(why.clone())),
+            (Ok(()), None) => Err(StoreError::Unavailable("the operation did not run".to_owned())),
+        };
+        // Whoever asked may have gone; what was committed stays.
+        let _ = self.reply.send(answer);
+    }
+}
