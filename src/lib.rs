@@ -14,3 +14,5 @@ pub mod net;
 pub mod scheduler;
 pub mod storage;
 pub mod store;
+pub mod telemetry;
+pub mod worker;

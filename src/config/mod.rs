@@ -26,7 +26,7 @@ pub use models::Models;
 pub use secret::Secret;
 pub use server::Server;
 pub use sources::{ConfigError, Flags, Sources};
-pub use workers::{Device, Devices, Workers};
+pub use workers::{Devices, Workers};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct Config {
     pub jobs: Jobs,
     pub metrics: Metrics,
     pub log: Log,
+    /// Our variables in the environment, settings or not. They may hold secrets, so child processes do not get them.
+    pub variables: Vec<String>,
     /// What looks wrong but must not stop the start, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -56,6 +58,7 @@ impl Config {
             jobs: reader.section("jobs", Jobs::read),
             metrics: reader.section("metrics", Metrics::read),
             log: reader.section("log", Log::read),
+            variables: reader.variables(),
             warnings: Vec::new(),
         };
         let warnings = reader.finish()?;
@@ -66,6 +69,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::device::DeviceName;
 
     fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -85,7 +89,7 @@ mod tests {
         assert_eq!(config.server.listen.port(), 4);
         assert_eq!(config.server.admin_listen.port(), 2);
         assert_eq!(config.data.dir, std::path::Path::new("/tmp/here"));
-        assert_eq!(config.workers.devices, Devices::These(vec![Device::Cpu, Device::Cuda(1)]));
+        assert_eq!(config.workers.devices, Devices::These(vec![DeviceName::Cpu, DeviceName::Cuda(1)]));
     }
 
     #[test]

@@ -12,6 +12,9 @@ pub struct Models {
     /// Ids of the models to serve, best first; `synth:<id>` makes random weights of that shape.
     /// `WANSERVE_MODELS_SERVE`, default `wan-tiny`: the bundled one, which runs without a GPU.
     pub serve: Vec<String>,
+    /// Whether `sora-2` and `sora-2-pro` mean the best served model. `WANSERVE_MODELS_OPENAI_ALIASES`,
+    /// default `true`: programs written for OpenAI's names work unchanged.
+    pub openai_aliases: bool,
 }
 
 impl Models {
@@ -19,6 +22,7 @@ impl Models {
         Self {
             dirs: section.field("dirs", vec![PathBuf::from("models")]),
             serve: section.field("serve", vec!["wan-tiny".to_owned()]),
+            openai_aliases: section.field("openai_aliases", true),
         }
     }
 }

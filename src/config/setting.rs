@@ -48,6 +48,16 @@ impl Setting for String {
     }
 }
 
+impl Setting for bool {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
+    }
+
+    fn show(&self) -> String {
+        format!("`{self}`")
+    }
+}
+
 /// A whole number above zero.
 impl Setting for u32 {
     fn parse(text: &str) -> Result<Self, String> {

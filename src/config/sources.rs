@@ -132,6 +132,11 @@ impl Reader {
         &self.settings
     }
 
+    /// The names in the environment that begin like ours.
+    pub(super) fn variables(&self) -> Vec<String> {
+        self.environment.keys().filter(|name| name.starts_with(PREFIX)).cloned().collect()
+    }
+
     /// The warnings, or all mistakes.
     pub(super) fn finish(mut self) -> Result<Vec<String>, ConfigError> {
         for name in self.table.keys() {
@@ -141,11 +146,8 @@ impl Reader {
             return Err(ConfigError { mistakes: self.mistakes });
         }
         // A cluster injects variables named after its services, so a stranger is not a mistake.
-        let ours = self.environment.keys().filter(|name| name.starts_with(PREFIX));
-        Ok(ours
-            .filter(|name| !self.known.contains(*name))
-            .map(|name| format!("{name} is not a setting"))
-            .collect())
+        let strangers = self.variables().into_iter().filter(|name| !self.known.contains(name));
+        Ok(strangers.map(|name| format!("{name} is not a setting")).collect())
     }
 }
 

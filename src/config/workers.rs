@@ -1,19 +1,11 @@
 //! `[workers]`: the processes that own the devices.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::secret::Secret;
 use super::setting::Setting;
 use super::sources::Section;
-
-/// One device, as a worker is told of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Device {
-    Cpu,
-    /// The GPU with this number, as the driver counts.
-    Cuda(u32),
-}
+use crate::domain::device::DeviceName;
 
 /// Which devices get a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +13,7 @@ pub enum Devices {
     /// Every GPU that this build can use, or else the CPU.
     Auto,
     /// These; none at all makes a server that waits for remote workers.
-    These(Vec<Device>),
+    These(Vec<DeviceName>),
 }
 
 /// Worker processes of this machine and those that join over the network.
@@ -46,35 +38,13 @@ impl Workers {
     }
 }
 
-impl fmt::Display for Device {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cpu => out.write_str("cpu"),
-            Self::Cuda(number) => write!(out, "cuda:{number}"),
-        }
-    }
-}
-
-impl Setting for Device {
+impl Setting for DeviceName {
     fn parse(text: &str) -> Result<Self, String> {
-        let number = text.strip_prefix("cuda:").map(str::parse);
-        match (text, number) {
-            ("cpu", _) => Ok(Self::Cpu),
-            (_, Some(Ok(number))) => Ok(Self::Cuda(number)),
-            _ => Err(format!("{text:?} is not a device: cpu or cuda:<number>")),
-        }
+        text.parse().map_err(|why| format!("{text:?}: {why}"))
     }
 
     fn show(&self) -> String {
         format!("`{self}`")
-    }
-}
-
-impl std::str::FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::parse(text)
     }
 }
 
@@ -102,7 +72,7 @@ impl Setting for Devices {
 
 impl Devices {
     /// Two workers on one device would fight for its memory.
-    fn distinct(devices: Vec<Device>) -> Result<Self, String> {
+    fn distinct(devices: Vec<DeviceName>) -> Result<Self, String> {
         let mut seen = std::collections::HashSet::new();
         match devices.iter().find(|device| !seen.insert(**device)) {
             Some(twice) => Err(format!("{twice} is named twice")),

@@ -7,6 +7,7 @@
 
 pub mod asset;
 pub mod clock;
+pub mod device;
 pub mod estimate;
 pub mod event;
 pub mod failure;

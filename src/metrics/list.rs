@@ -1,5 +1,7 @@
 //! The list of metrics.
 
+use std::sync::{Mutex, PoisonError};
+
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
@@ -41,6 +43,8 @@ macro_rules! metrics {
         pub struct Metrics {
             registry: Registry,
             projects: ProjectLabels,
+            /// Brings gauges up to date before each scrape; the lock keeps scrapes from meeting half-set gauges.
+            refresh: Mutex<Option<Refresh>>,
             $(#[doc = $help] pub $field: $kind<{ <[&str]>::len(&[$($label),*]) }>,)+
         }
 
@@ -55,6 +59,7 @@ macro_rules! metrics {
                         $($buckets,)?
                     ),)+
                     projects: ProjectLabels::default(),
+                    refresh: Mutex::default(),
                     registry,
                 }
             }
@@ -154,6 +159,9 @@ metrics! {
     storage_uploaded_bytes_total: Counter["variant"];
 }
 
+/// Called before each scrape.
+type Refresh = Box<dyn Fn() + Send + Sync>;
+
 /// Values of labels that are known at the start; their series are shown from the first scrape on.
 pub struct KnownLabels<'a> {
     pub models: &'a [&'a str],
@@ -177,8 +185,17 @@ impl Metrics {
         self.projects.label(project)
     }
 
+    /// Calls `refresh` before each scrape from now on, for gauges that are read off something else.
+    pub fn before_scrape(&self, refresh: impl Fn() + Send + Sync + 'static) {
+        *self.refresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(refresh));
+    }
+
     /// Everything in the text format, sorted by name.
     pub fn text(&self) -> String {
+        let refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(refresh) = refresh.as_ref() {
+            refresh();
+        }
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .expect("the text format has no bad input")
@@ -262,5 +279,22 @@ mod tests {
         metrics.gpu_seconds_total.add(["p", "m"], -1.0);
         metrics.gpu_seconds_total.add(["p", "m"], 1.5);
         assert_eq!(metrics.gpu_seconds_total.value(["p", "m"]), 1.5);
+    }
+
+    #[test]
+    fn dashboards_and_alerts_name_only_metrics_that_exist() {
+        let files = [
+            include_str!("../../docker/grafana/dashboards/wanserve.json"),
+            include_str!("../../docker/prometheus/alerts.yaml"),
+        ];
+        for text in files {
+            for start in text.match_indices("wanserve_").map(|(start, _)| start) {
+                let end = text[start..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                let used = &text[start..start + end.unwrap_or(text.len() - start)];
+                let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| used.strip_suffix(end));
+                let known = |name| Metrics::NAMES.contains(&name);
+                assert!(known(used) || family.is_some_and(known), "{used}");
+            }
+        }
     }
 }

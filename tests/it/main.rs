@@ -1,5 +1,5 @@
 //! One binary for every integration test: linking once is what keeps CI short.
 
 mod layers;
-mod openapi;
 mod models;
+mod openapi;

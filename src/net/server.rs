@@ -1,0 +1,55 @@
+//! How a worker reaches its server: over a Unix socket as a child, over TCP from another machine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder};
+
+/// A server that does not even accept the connection by then is down.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// The socket in its data folder.
+    Socket(PathBuf),
+    /// `http://host:port` or `https://…`, without a path, and the token for workers.
+    Url { base: String, token: String },
+}
+
+/// Requests to one server.
+#[derive(Clone)]
+pub struct ServerClient {
+    client: Client,
+    base: String,
+    token: Option<String>,
+}
+
+impl ServerClient {
+    /// Fails if TLS cannot be set up for an `https` address. Connects with the first request.
+    #[expect(clippy::disallowed_methods, reason = "this is the place for it")]
+    pub fn new(address: ServerAddress) -> Result<Self, reqwest::Error> {
+        let builder =
+            Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        match address {
+            ServerAddress::Socket(path) => {
+                // No certificates: a bare machine may have none, and a socket needs none.
+                let client = builder.no_proxy().tls_certs_only([]).unix_socket(path).build()?;
+                Ok(Self { client, base: "http://server".to_owned(), token: None })
+            }
+            ServerAddress::Url { base, token } => {
+                let client = builder.build()?;
+                Ok(Self { client, base: base.trim_end_matches('/').to_owned(), token: Some(token) })
+            }
+        }
+    }
+
+    /// A request to a path of the server, which begins with `/`.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+}

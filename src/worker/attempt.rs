@@ -1,0 +1,183 @@
+//! One job, from the lease to the last word about it. Whatever happens, the server is told once, or the job was
+//! lost to another worker and nothing is said.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
+
+use super::client::{CallError, LONGEST_PAUSE, LeaseClient};
+use super::engine_thread::{EngineGone, EngineThread, Failure, Made, MadeFile, Work};
+use super::heartbeat::Pulse;
+use super::progress::{Halt, Progress};
+use crate::domain::asset::Asset;
+use crate::domain::failure::{FailureClass, FailureCode};
+use crate::domain::id::WorkerId;
+use crate::domain::lease::{Complete, Fail, Lease, Orders};
+use crate::domain::stage::{Stage, Timings};
+
+/// How often a file is sent or fetched before the job is given up here.
+const TRANSFER_ATTEMPTS: u32 = 3;
+
+/// What an attempt needs besides its lease.
+pub(super) struct Attempt<'a> {
+    pub(super) client: &'a LeaseClient,
+    pub(super) engine: &'a EngineThread,
+    pub(super) worker: WorkerId,
+    pub(super) lease: Lease,
+}
+
+/// How the worker goes on after a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// With the next job.
+    Continue,
+    /// With a fresh process: the device may be in a bad state.
+    Replace,
+}
+
+impl Attempt<'_> {
+    /// Runs the job to its end. `progress` lets the caller stop it.
+    pub(super) async fn run(
+        self,
+        pulse: Pulse,
+        orders: watch::Sender<Orders>,
+        progress: Arc<Progress>,
+    ) -> Result<After, EngineGone> {
+        let video = self.lease.video;
+        let pulse = AbortOnDropHandle::new(tokio::spawn(pulse.beat(orders)));
+        let outcome = self.make(&progress).await;
+        if progress.halted() == Some(Halt::Fenced) {
+            info!(job.id = %video, "the job is another's now");
+            return outcome.map_or_else(Stop::gone, |_| Ok(After::Continue));
+        }
+        let (said, after) = match outcome {
+            Ok(complete) => (self.client.complete(video, &complete).await, Ok(After::Continue)),
+            Err(Stop::Failed(failure)) => {
+                let replace = failure.class == FailureClass::OutOfMemory;
+                let after = if replace { After::Replace } else { After::Continue };
+                (self.client.fail(video, &self.fail(*failure)).await, Ok(after))
+            }
+            Err(Stop::EngineGone(gone)) => {
+                let failure = Failure::new(FailureCode::InternalError, FailureClass::Infra, gone.to_string());
+                (self.client.fail(video, &self.fail(failure)).await, Err(gone))
+            }
+        };
+        drop(pulse);
+        match said {
+            Ok(()) => {}
+            Err(CallError::Stale) => info!(job.id = %video, "the job is another's now"),
+            Err(error) => warn!(job.id = %video, "the end of the job could not be told: {error}"),
+        }
+        after
+    }
+
+    async fn make(&self, progress: &Arc<Progress>) -> Result<Complete, Stop> {
+        let input = match &self.lease.input {
+            Some(target) => Some(self.fetch(&target.url).await?),
+            None => None,
+        };
+        let made = self
+            .engine
+            .make(Work {
+                spec: self.lease.spec.clone(),
+                input,
+                wanted: self.lease.uploads.iter().map(|target| target.variant).collect(),
+                progress: progress.clone(),
+            })
+            .await
+            .map_err(Stop::EngineGone)??;
+        self.store(made, progress).await
+    }
+
+    async fn fetch(&self, path: &str) -> Result<Bytes, Failure> {
+        let fetched = repeat(|| self.client.input(path)).await;
+        fetched.map_err(|error| {
+            Failure::new(
+                FailureCode::InternalError,
+                FailureClass::Infra,
+                format!("fetching the input: {error}"),
+            )
+        })
+    }
+
+    /// Sends every file and sums the job up.
+    async fn store(&self, made: Made, progress: &Progress) -> Result<Complete, Stop> {
+        let began = Instant::now();
+        progress.enter(Stage::Uploading);
+        let assets = try_join_all(made.files.into_iter().map(|file| self.send(file))).await?;
+        let timings = Timings { upload: Some(began.elapsed().as_secs_f64()), ..made.timings };
+        Ok(Complete {
+            worker: self.worker,
+            epoch: self.lease.epoch,
+            assets,
+            timings,
+            cost: made.cost,
+            warnings: Vec::new(),
+        })
+    }
+
+    async fn send(&self, file: MadeFile) -> Result<Asset, Failure> {
+        let failed = |why: String| Failure::new(FailureCode::StorageUploadFailed, FailureClass::Infra, why);
+        let target = self.lease.uploads.iter().find(|target| target.variant == file.asset.variant);
+        let target = target.ok_or_else(|| failed(format!("nobody asked for {:?}", file.asset.variant)))?;
+        let stored = repeat(|| self.client.upload(&target.url, file.bytes.clone())).await;
+        let stored = stored.map_err(|error| failed(error.to_string()))?;
+        if (stored.bytes, stored.sha256.as_str()) != (file.asset.bytes, file.asset.sha256.as_str()) {
+            return Err(failed(format!("{:?} arrived changed", file.asset.variant)));
+        }
+        Ok(file.asset)
+    }
+
+    fn fail(&self, failure: Failure) -> Fail {
+        Fail {
+            worker: self.worker,
+            epoch: self.lease.epoch,
+            code: failure.code,
+            class: failure.class,
+            message: failure.message,
+            timings: Timings::default(),
+            cost: failure.cost,
+        }
+    }
+}
+
+/// Why there is no video.
+enum Stop {
+    Failed(Box<Failure>),
+    EngineGone(EngineGone),
+}
+
+impl Stop {
+    /// What remains to be known of a job that is another's: whether this worker can go on.
+    fn gone(self) -> Result<After, EngineGone> {
+        match self {
+            Self::Failed(_) => Ok(After::Continue),
+            Self::EngineGone(gone) => Err(gone),
+        }
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}
+
+/// Repeats a transfer that did not come through.
+async fn repeat<T, F: Future<Output = Result<T, CallError>>>(call: impl Fn() -> F) -> Result<T, CallError> {
+    let mut pause = Duration::from_millis(200);
+    for _ in 1..TRANSFER_ATTEMPTS {
+        match call().await {
+            Err(CallError::Unavailable(why)) => warn!("a transfer is tried again: {why}"),
+            answer => return answer,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    call().await
+}

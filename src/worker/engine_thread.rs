@@ -1,0 +1,291 @@
+//! The one thread that owns the device and the model on it. Everyone else sends it messages;
+//! a model stays in memory from one job to the next.
+
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tracing::{Span, info, warn};
+
+use super::progress::{Halt, Progress};
+use super::publish::Publisher;
+use crate::domain::asset::{Asset, Variant};
+use crate::domain::device::DeviceName;
+use crate::domain::failure::{FailureClass, FailureCode};
+use crate::domain::lease::Cost;
+use crate::domain::model::ModelId;
+use crate::domain::picture::Picture;
+use crate::domain::stage::{Stage, Timings};
+use crate::domain::video::{ImageFit, VideoSpec};
+use crate::engine::image::fit;
+use crate::engine::weights::Library;
+use crate::engine::{EngineError, Listener, Pipeline, Stop};
+use crate::media::decode_picture;
+
+/// The engine's thread has ended: a bug or a device that is lost. The process must be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the engine's thread has ended")]
+pub struct EngineGone;
+
+/// One video to make.
+pub(super) struct Work {
+    pub(super) spec: VideoSpec,
+    /// The stored picture, not yet decoded.
+    pub(super) input: Option<Bytes>,
+    pub(super) wanted: Vec<Variant>,
+    pub(super) progress: Arc<Progress>,
+}
+
+/// A finished video.
+pub(super) struct Made {
+    pub(super) files: Vec<MadeFile>,
+    pub(super) timings: Timings,
+    pub(super) cost: Cost,
+}
+
+/// A file, ready to be stored.
+pub(super) struct MadeFile {
+    pub(super) asset: Asset,
+    pub(super) bytes: Bytes,
+}
+
+/// Why there is no video.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) code: FailureCode,
+    pub(super) class: FailureClass,
+    /// For the log.
+    pub(super) message: String,
+    /// What it took until then: a cancelled job is charged.
+    pub(super) cost: Cost,
+}
+
+impl Failure {
+    pub(super) fn new(code: FailureCode, class: FailureClass, message: String) -> Self {
+        Self { code, class, message, cost: Cost::default() }
+    }
+}
+
+/// The handle of the thread. Dropping it lets the thread end after its current job.
+pub(super) struct EngineThread {
+    commands: mpsc::Sender<Command>,
+    resident: Arc<Mutex<Option<ModelId>>>,
+}
+
+enum Command {
+    Load(ModelId, oneshot::Sender<()>),
+    Make(Box<Work>, Span, oneshot::Sender<Result<Made, Failure>>),
+}
+
+impl EngineThread {
+    /// Starts the thread; it opens the device with its first command.
+    pub(super) fn start(device: DeviceName, library: Library) -> Result<Self, EngineGone> {
+        let (commands, queue) = mpsc::channel();
+        let resident = Arc::new(Mutex::new(None));
+        let mut engine = Engine { device, library, pipeline: None, resident: resident.clone() };
+        let thread = std::thread::Builder::new().name("engine".to_owned());
+        thread.spawn(move || engine.serve(&queue)).map_err(|_| EngineGone)?;
+        Ok(Self { commands, resident })
+    }
+
+    /// Loads a model before it is asked for. A failure is logged here and met again by the first job.
+    pub(super) async fn load(&self, model: ModelId) -> Result<(), EngineGone> {
+        let (done, loaded) = oneshot::channel();
+        self.commands.send(Command::Load(model, done)).map_err(|_| EngineGone)?;
+        loaded.await.map_err(|_| EngineGone)
+    }
+
+    /// Makes one video.
+    pub(super) async fn make(&self, work: Work) -> Result<Result<Made, Failure>, EngineGone> {
+        let (done, made) = oneshot::channel();
+        let command = Command::Make(Box::new(work), Span::current(), done);
+        self.commands.send(command).map_err(|_| EngineGone)?;
+        made.await.map_err(|_| EngineGone)
+    }
+
+    /// The model in memory.
+    pub(super) fn resident(&self) -> Option<ModelId> {
+        self.resident.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+struct Engine {
+    device: DeviceName,
+    library: Library,
+    pipeline: Option<(ModelId, Pipeline)>,
+    resident: Arc<Mutex<Option<ModelId>>>,
+}
+
+impl Engine {
+    fn serve(&mut self, queue: &mpsc::Receiver<Command>) {
+        while let Ok(command) = queue.recv() {
+            match command {
+                Command::Load(model, done) => {
+                    if let Err(failure) = self.load(&model) {
+                        warn!(%model, "the model cannot be loaded: {}", failure.message);
+                    }
+                    // Nobody waits any more if the worker is ending.
+                    done.send(()).ok();
+                }
+                Command::Make(work, span, done) => {
+                    let _entered = span.entered();
+                    let made = self.make(&work);
+                    if let Err(failure) = &made {
+                        warn!(code = failure.code.as_str(), "no video: {}", failure.message);
+                    }
+                    done.send(made).ok();
+                }
+            }
+        }
+    }
+
+    fn load(&mut self, model: &ModelId) -> Result<(), Failure> {
+        let failed = |why: String| Failure::new(FailureCode::ModelLoadFailed, FailureClass::Infra, why);
+        if self.pipeline.as_ref().is_some_and(|(loaded, _)| loaded == model) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        // The old model goes first: the two may not fit side by side.
+        self.pipeline = None;
+        self.note_resident();
+        let device =
+            self.device.to_string().parse().map_err(|error: kernels::Error| failed(error.to_string()))?;
+        let found = self.library.find(model.as_str()).map_err(|error| failed(error.to_string()))?;
+        let pipeline = Pipeline::open(&found, &device).map_err(|error| failed(error.to_string()))?;
+        self.pipeline = Some((model.clone(), pipeline));
+        self.note_resident();
+        info!(%model, device = %self.device, seconds = began.elapsed().as_secs_f64(), "model loaded");
+        Ok(())
+    }
+
+    fn note_resident(&self) {
+        let resident = self.pipeline.as_ref().map(|(model, _)| model.clone());
+        *self.resident.lock().unwrap_or_else(PoisonError::into_inner) = resident;
+    }
+
+    fn make(&mut self, work: &Work) -> Result<Made, Failure> {
+        let Work { spec, progress, .. } = work;
+        let mut timings = Timings::default();
+        let prepare = Instant::now();
+        let first_frame = work.input.as_deref().map(|bytes| first_frame(bytes, spec)).transpose()?;
+        timings.prepare = Some(prepare.elapsed().as_secs_f64());
+        if self.resident_is_not(spec) {
+            let loading = Instant::now();
+            progress.enter(Stage::LoadingModel);
+            self.load(&spec.model)?;
+            timings.model_load = Some(loading.elapsed().as_secs_f64());
+        }
+        let (_, pipeline) = self.pipeline.as_mut().expect("loaded above");
+        let publisher = Publisher::start(spec, &work.wanted)?;
+        let mut watcher = Watcher { progress, publisher, broken: None, frames: spec.frames.get() };
+        let computing = Instant::now();
+        let generated = pipeline.generate(spec, first_frame.as_ref(), &mut watcher);
+        let mut cost = Cost {
+            gpu_seconds: computing.elapsed().as_secs_f64(),
+            gpu_count: 1,
+            prompt_tokens: None,
+            peak_memory_bytes: 0,
+        };
+        let Watcher { publisher, broken, .. } = watcher;
+        let generated = match generated {
+            Ok(generated) => generated,
+            Err(error) => return Err(Failure { cost, ..explain(error, broken, progress) }),
+        };
+        let computed = generated.timings;
+        let stages = [computed.text_encode, computed.image_encode, computed.denoise, computed.decode];
+        cost.gpu_seconds = stages.into_iter().flatten().sum();
+        cost.prompt_tokens = Some(generated.prompt_tokens);
+        let muxing = Instant::now();
+        progress.enter(Stage::Muxing);
+        let files = publisher.finish()?;
+        let timings = Timings {
+            prepare: timings.prepare,
+            model_load: timings.model_load.or(computed.model_load),
+            mux: Some(muxing.elapsed().as_secs_f64()),
+            ..computed
+        };
+        Ok(Made { files, timings, cost })
+    }
+
+    fn resident_is_not(&self, spec: &VideoSpec) -> bool {
+        self.pipeline.as_ref().is_none_or(|(model, _)| *model != spec.model)
+    }
+}
+
+/// What an error of the engine means for the job.
+fn explain(error: EngineError, broken: Option<Failure>, progress: &Progress) -> Failure {
+    let message = error.to_string();
+    match (broken, error) {
+        (Some(failure), _) => failure,
+        (None, EngineError::Cancelled) => stopped(progress.halted(), message),
+        (None, EngineError::InvalidOutput(_)) => {
+            Failure::new(FailureCode::InvalidOutput, FailureClass::Deterministic, message)
+        }
+        (None, EngineError::Request(_)) => {
+            Failure::new(FailureCode::InternalError, FailureClass::Deterministic, message)
+        }
+        (None, EngineError::Weights(_) | EngineError::Model(_)) => {
+            Failure::new(FailureCode::ModelLoadFailed, FailureClass::Infra, message)
+        }
+        (None, EngineError::Operator(_)) => {
+            Failure::new(FailureCode::InternalError, FailureClass::Infra, message)
+        }
+    }
+}
+
+fn stopped(why: Option<Halt>, message: String) -> Failure {
+    match why {
+        Some(Halt::HandBack) => Failure::new(FailureCode::WorkerLost, FailureClass::HandedBack, message),
+        Some(Halt::Cancelled | Halt::Fenced) | None => {
+            Failure::new(FailureCode::Cancelled, FailureClass::Cancelled, message)
+        }
+    }
+}
+
+/// The stored picture, brought to the size of the video.
+fn first_frame(bytes: &[u8], spec: &VideoSpec) -> Result<Picture, Failure> {
+    let picture = decode_picture(bytes).map_err(|error| {
+        Failure::new(FailureCode::InputImageInvalid, FailureClass::Deterministic, error.to_string())
+    })?;
+    // An adaptive size has the picture's own shape already.
+    Ok(fit(&picture, spec.size, spec.image_fit.unwrap_or(ImageFit::Stretch)))
+}
+
+/// Carries what the engine tells to the progress, and the frames to the encoder.
+struct Watcher<'a> {
+    progress: &'a Progress,
+    publisher: Publisher,
+    /// Why the frames could not be taken.
+    broken: Option<Failure>,
+    /// Of the whole clip.
+    frames: u32,
+}
+
+impl Listener for Watcher<'_> {
+    fn stage(&mut self, stage: Stage) {
+        self.progress.enter(stage);
+    }
+
+    fn step(&mut self, done: u32, of: u32) {
+        self.progress.part(Stage::Denoising, done, of);
+    }
+
+    fn frames(&mut self, frames: &[Picture]) -> Result<(), Stop> {
+        if let Err(error) = self.publisher.push(frames) {
+            self.broken = Some(Failure::new(
+                FailureCode::EncodingFailed,
+                FailureClass::Deterministic,
+                error.to_string(),
+            ));
+            return Err(Stop);
+        }
+        self.progress.part(Stage::Decoding, self.publisher.frames(), self.frames);
+        Ok(())
+    }
+
+    fn cancelled(&self) -> bool {
+        self.progress.halted().is_some()
+    }
+}

@@ -1,0 +1,246 @@
+//! The worker's loop: say hello, load the first model, then one job after another until told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info, info_span, warn};
+
+use super::attempt::{After, Attempt};
+use super::client::{CallError, LONGEST_PAUSE, LeaseClient};
+use super::devices::Devices;
+use super::engine_thread::{EngineGone, EngineThread};
+use super::heartbeat::Pulse;
+use super::progress::{Halt, Progress};
+use crate::domain::device::DeviceName;
+use crate::domain::lease::{HostedModel, Lease, LeaseRequest, Orders, PROTOCOL, Welcome, WorkerHello};
+use crate::domain::model::ModelId;
+use crate::engine::weights::Library;
+use crate::net::ServerClient;
+
+/// How long the server may hold a request for work: under the idle timeouts of proxies.
+const LEASE_WAIT: Duration = Duration::from_secs(20);
+
+/// The pause before the first repetition of a call that did not come through.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a worker is made of.
+pub struct Setup {
+    pub server: ServerClient,
+    /// Stable over restarts of the process.
+    pub name: String,
+    /// Of the machine.
+    pub host: String,
+    pub device: DeviceName,
+    pub library: Library,
+    /// The models that it offers, the one to load at the start first.
+    pub models: Vec<ModelId>,
+    /// How long a job may go on after a stop was asked for.
+    pub drain: Duration,
+}
+
+/// Why a worker ended without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// It was told to make way for a fresh process.
+    Replaced,
+    /// Its device ran out of memory; a fresh process starts with a clean one.
+    OutOfMemory,
+}
+
+impl Ended {
+    /// What the process exits with, so that its supervisor knows. 75 is `EX_TEMPFAIL`.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Stopped => 0,
+            Self::Replaced => 75,
+            Self::OutOfMemory => 76,
+        }
+    }
+
+    /// The reading of [`Ended::exit_code`].
+    pub fn of_exit_code(code: i32) -> Option<Self> {
+        [Self::Stopped, Self::Replaced, Self::OutOfMemory]
+            .into_iter()
+            .find(|ended| i32::from(ended.exit_code()) == code)
+    }
+}
+
+/// Why a worker cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("the server does not let this worker in: {0}")]
+    Refused(String),
+    #[error(transparent)]
+    Engine(#[from] EngineGone),
+}
+
+/// Works until `stop`, until the server says so, or until the device is lost.
+pub async fn run(setup: Setup, stop: CancellationToken) -> Result<Ended, WorkerError> {
+    let Setup { server, name, host, device, library, models, drain } = setup;
+    let worker = Worker {
+        client: LeaseClient::new(server),
+        engine: EngineThread::start(device, library)?,
+        devices: Arc::new(Devices::open(device)),
+        name,
+        host,
+        models,
+        drain,
+        stop,
+    };
+    worker.work().await
+}
+
+struct Worker {
+    client: LeaseClient,
+    engine: EngineThread,
+    devices: Arc<Devices>,
+    name: String,
+    host: String,
+    models: Vec<ModelId>,
+    drain: Duration,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    async fn work(self) -> Result<Ended, WorkerError> {
+        let mut welcome = match self.hello().await? {
+            Some(welcome) => welcome,
+            None => return Ok(Ended::Stopped),
+        };
+        let mut loading = self.models.first().cloned().map(|first| Box::pin(self.engine.load(first)));
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let request = LeaseRequest {
+                wait_ms: LEASE_WAIT.as_millis() as u64,
+                // It asks while it loads, so that the server knows it is there, but for no model.
+                models: if loading.is_some() { Vec::new() } else { self.hosted() },
+                devices: self.devices.stats(),
+            };
+            let answer = tokio::select! {
+                answer = self.client.lease(welcome.worker, &request) => answer,
+                loaded = async { loading.as_mut().expect("checked").await }, if loading.is_some() => {
+                    loaded?;
+                    loading = None;
+                    continue;
+                }
+                () = self.stop.cancelled() => return Ok(Ended::Stopped),
+            };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(CallError::Refused(why)) => return Err(WorkerError::Refused(why)),
+                Err(CallError::UnknownWorker) => match self.hello().await? {
+                    Some(again) => {
+                        welcome = again;
+                        continue;
+                    }
+                    None => return Ok(Ended::Stopped),
+                },
+                Err(error @ (CallError::Unavailable(_) | CallError::Invalid(_) | CallError::Stale)) => {
+                    warn!("no work to be had: {error}");
+                    self.pause(&mut pause).await;
+                    continue;
+                }
+            };
+            pause = FIRST_PAUSE;
+            let mut orders = answer.orders;
+            if let Some(lease) = answer.lease {
+                let span = info_span!("job", job.id = %lease.video, job.attempt = lease.attempt);
+                let after;
+                (after, orders) = self.attempt(*lease, &welcome).instrument(span).await?;
+                if after == After::Replace {
+                    return Ok(Ended::OutOfMemory);
+                }
+            }
+            if orders.restart {
+                return Ok(Ended::Replaced);
+            }
+            if orders.stop {
+                return Ok(Ended::Stopped);
+            }
+        }
+    }
+
+    /// Repeats until the server answers. `None` if the worker is stopped before.
+    async fn hello(&self) -> Result<Option<Welcome>, WorkerError> {
+        let hello = WorkerHello {
+            protocol: PROTOCOL,
+            name: self.name.clone(),
+            host: self.host.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: std::process::id(),
+            devices: self.devices.describe(),
+            models: self.hosted(),
+        };
+        let mut pause = FIRST_PAUSE;
+        while !self.stop.is_cancelled() {
+            match self.client.hello(&hello).await {
+                Ok(welcome) => {
+                    info!(worker.id = %welcome.worker, "joined the server");
+                    return Ok(Some(welcome));
+                }
+                Err(CallError::Refused(why) | CallError::Invalid(why)) => {
+                    return Err(WorkerError::Refused(why));
+                }
+                Err(error @ (CallError::Unavailable(_) | CallError::UnknownWorker | CallError::Stale)) => {
+                    warn!("cannot join the server yet: {error}");
+                    self.pause(&mut pause).await;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn attempt(&self, lease: Lease, welcome: &Welcome) -> Result<(After, Orders), EngineGone> {
+        let progress = Arc::new(Progress::new());
+        let (interval, fence) = Pulse::times(welcome);
+        let pulse = Pulse {
+            client: self.client.clone(),
+            worker: welcome.worker,
+            video: lease.video,
+            epoch: lease.epoch,
+            interval,
+            fence,
+            devices: self.devices.clone(),
+            progress: progress.clone(),
+        };
+        let (sender, orders) = watch::channel(Orders::default());
+        let attempt = Attempt { client: &self.client, engine: &self.engine, worker: welcome.worker, lease };
+        let mut job = std::pin::pin!(attempt.run(pulse, sender, progress.clone()));
+        let grace = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(self.drain).await;
+        };
+        let after = tokio::select! {
+            after = &mut job => after?,
+            () = grace => {
+                progress.halt(Halt::HandBack);
+                job.await?
+            }
+        };
+        let last_orders = *orders.borrow();
+        Ok((after, last_orders))
+    }
+
+    fn hosted(&self) -> Vec<HostedModel> {
+        let resident = self.engine.resident();
+        let hosted = |id: &ModelId| HostedModel {
+            id: id.clone(),
+            quant_linear: false,
+            resident: resident.as_ref() == Some(id),
+        };
+        self.models.iter().map(hosted).collect()
+    }
+
+    /// Sleeps, a little longer each time, or until the worker is stopped.
+    async fn pause(&self, pause: &mut Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(*pause) => {}
+            () = self.stop.cancelled() => {}
+        }
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+    }
+}
