@@ -3,6 +3,8 @@
 
 mod expected;
 mod loader;
+#[cfg(test)]
+mod seeded;
 
 pub mod umt5;
 pub mod vae;

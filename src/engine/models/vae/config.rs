@@ -93,4 +93,10 @@ impl VaeConfig {
         }
         None
     }
+
+    /// A network small enough for a test, with different halves.
+    #[cfg(test)]
+    pub(super) fn for_test() -> Self {
+        Self { dim: 4, decoder_dim: Some(6), num_res_blocks: 1, ..Self::wan21() }
+    }
 }

@@ -171,3 +171,36 @@ impl Memory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::expected_tensors;
+    use super::*;
+    use crate::engine::models::seeded::Seeded;
+    use crate::engine::sampler::Noise;
+
+    #[test]
+    fn chunks_of_any_length_give_the_video_of_the_whole() {
+        let config = VaeConfig::for_test();
+        let decoder = Decoder::load(&config, &Seeded(expected_tensors(&config)), &Device::Cpu).unwrap();
+        let size = [5, 3, 2];
+        let latent = Noise::new(1).normal(0, 16 * 5 * 3 * 2);
+        let decode = |per_chunk: usize| {
+            let (mut frames, mut lengths) = (Vec::new(), Vec::new());
+            let keep = |chunk: Tensor| {
+                lengths.push(chunk.dim(0));
+                frames.extend(chunk.to_f32()?);
+                Ok(())
+            };
+            decoder.decode(&latent, size, per_chunk, keep).unwrap();
+            (frames, lengths)
+        };
+        let (whole, lengths) = decode(5);
+        assert_eq!((lengths, whole.len()), (vec![17], 17 * 24 * 16 * 3));
+        for (per_chunk, expected) in [(1, vec![1, 4, 4, 4, 4]), (2, vec![5, 8, 4]), (3, vec![9, 8])] {
+            let (frames, lengths) = decode(per_chunk);
+            assert_eq!(lengths, expected);
+            assert!(frames.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-5), "{per_chunk} a chunk");
+        }
+    }
+}

@@ -172,3 +172,40 @@ fn extended(x: &Tensor, count: usize) -> Result<Tensor, EngineError> {
     let parts: Vec<&Tensor> = std::iter::once(x).chain(std::iter::repeat_n(&last, count - have)).collect();
     Ok(Tensor::concat(&parts)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::expected_tensors;
+    use super::*;
+    use crate::engine::models::seeded::Seeded;
+    use crate::engine::sampler::Noise;
+    use kernels::DType;
+
+    /// Long enough that full, half and quarter resolution become constant: 11, 19 and 19 frames of 81, 81 and 41.
+    const TOTAL: usize = 81;
+
+    #[test]
+    fn still_frames_cost_little_and_change_nothing() {
+        let config = VaeConfig::for_test();
+        let encoder = Encoder::load(&config, &Seeded(expected_tensors(&config)), &Device::Cpu).unwrap();
+        let (height, width) = (16, 24);
+        let frame = height * width * 3;
+        let clip = |frames: usize| {
+            let mut pixels = Noise::new(1).normal(0, frame);
+            pixels.resize(frames * frame, 0.0);
+            let pixels =
+                Tensor::from_f32(pixels, &[frames, height, width, 3], DType::F32, &Device::Cpu).unwrap();
+            Clip::new(pixels, TOTAL).unwrap()
+        };
+        let (short, long) = (encoder.encode(&clip(2)).unwrap(), encoder.encode(&clip(TOTAL)).unwrap());
+        assert_eq!(short.len(), 16 * 21 * 2 * 3);
+        assert!(short.iter().zip(&long).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+
+    #[test]
+    fn a_clip_is_one_more_than_a_multiple_of_four() {
+        let frames = || Tensor::from_f32(vec![0.0; 384], &[2, 8, 8, 3], DType::F32, &Device::Cpu).unwrap();
+        assert!(Clip::new(frames(), 5).is_ok());
+        assert!(Clip::new(frames(), 6).is_err() && Clip::new(frames(), 1).is_err());
+    }
+}

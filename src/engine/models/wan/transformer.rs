@@ -10,7 +10,7 @@ use kernels::{Device, Tensor};
 
 use super::WanConfig;
 use super::block::{Block, TextKeys};
-use super::config::{LATENT_CHANNELS, PATCH};
+use super::config::PATCH;
 use crate::engine::attention::Attention;
 use crate::engine::error::EngineError;
 use crate::engine::models::loader::Loader;
@@ -94,7 +94,7 @@ impl Wan {
     /// The velocity `[16, T, H, W]` in float32.
     pub fn velocity(&mut self, step: &Step) -> Result<Tensor, EngineError> {
         let parts: Vec<&Tensor> = [step.latent].into_iter().chain(step.condition).collect();
-        let &[LATENT_CHANNELS, frames, height, width] = step.latent.shape() else {
+        let &[_, frames, height, width] = step.latent.shape() else {
             return Err(EngineError::Request(format!("a latent of {:?}", step.latent.shape())));
         };
         let size = [frames, height, width];

@@ -1,12 +1,8 @@
-//! Runs cases of the reference implementation through the engine and prints each output's error.
-//!
-//! `cargo run --release --example parity -- DIR… [--device cuda:0]`; exits with 1 if any output is over its case's
-//! tolerance or a case cannot be run. A case is a folder with `case.json`, `io.safetensors` (inputs, and expected outputs
-//! as `expect.NAME`) and, where there is a network, `weights.pth`.
+//! A case: a folder with `case.json`, `io.safetensors` (inputs, and expected outputs as `expect.NAME`) and, where there is
+//! a network, `weights.pth`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use kernels::linear::{Epilogue, Linear, Weight, linear};
@@ -24,81 +20,42 @@ use wanserve::engine::sampler::{Rcm, Schedule};
 use wanserve::engine::weights::{PthFile, WeightSource};
 use wanserve::engine::{Attention, BlockSize};
 
-fn main() -> Result<ExitCode> {
-    let (folders, device) = arguments()?;
-    let mut passed = true;
-    for folder in folders {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match Case::open(&folder).and_then(|case| case.run(&device)) {
-            Ok(report) => {
-                for line in &report.0 {
-                    passed &= line.error <= line.tolerance;
-                    say(&format!("{name} {line}"));
-                }
-            }
-            Err(error) => {
-                passed = false;
-                say(&format!("{name} FAILED: {error:#}"));
-            }
-        }
-    }
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-#[expect(clippy::print_stdout, reason = "the example's result")]
-fn say(line: &str) {
-    println!("{line}");
-}
-
-fn arguments() -> Result<(Vec<PathBuf>, Device)> {
-    let (mut folders, mut device) = (Vec::new(), Device::Cpu);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        if argument == "--device" {
-            device = arguments.next().context("--device needs a name")?.parse()?;
-        } else {
-            folders.push(PathBuf::from(argument));
-        }
-    }
-    ensure!(!folders.is_empty(), "no case folder given");
-    Ok((folders, device))
-}
+use super::array::{Array, max_abs, rel_l2, swapped};
 
 /// One folder.
-struct Case {
+pub(crate) struct Case {
     folder: PathBuf,
     about: Value,
     io: Vec<(String, Array)>,
 }
 
-/// A tensor of the case file as float32, whatever its type there.
-#[derive(Clone)]
-struct Array {
-    shape: Vec<usize>,
-    data: Vec<f32>,
-}
-
 /// The errors of one case.
 #[derive(Default)]
-struct Report(Vec<Line>);
+pub(crate) struct Report(pub(crate) Vec<Line>);
 
-struct Line {
+pub(crate) struct Line {
     output: String,
     error: f64,
     tolerance: f64,
     measure: &'static str,
 }
 
+impl Line {
+    pub(crate) fn passes(&self) -> bool {
+        self.error <= self.tolerance
+    }
+}
+
 impl std::fmt::Display for Line {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let verdict = if self.error <= self.tolerance { "ok" } else { "OVER" };
+        let verdict = if self.passes() { "ok" } else { "OVER" };
         let Self { output, error, tolerance, measure } = self;
         write!(out, "{output} {measure} {error:.3e} of {tolerance:.0e} {verdict}")
     }
 }
 
 impl Case {
-    fn open(folder: &Path) -> Result<Self> {
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
         let about = serde_json::from_slice(&fs::read(folder.join("case.json"))?)?;
         let bytes = fs::read(folder.join("io.safetensors"))?;
         let file = safetensors::SafeTensors::deserialize(&bytes)?;
@@ -106,7 +63,7 @@ impl Case {
         Ok(Self { folder: folder.to_owned(), about, io: io.collect::<Result<_>>()? })
     }
 
-    fn run(&self, device: &Device) -> Result<Report> {
+    pub(crate) fn run(&self, device: &Device) -> Result<Report> {
         match self.about["kind"].as_str().context("case.json has no kind")? {
             "wan2.1-t2v" | "wan2.2-i2v" => self.transformer(device),
             "wan2.1-vae" => self.autoencoder(device),
@@ -334,52 +291,6 @@ impl Case {
     }
 }
 
-impl Array {
-    fn read(view: &safetensors::tensor::TensorView) -> Result<Self> {
-        use safetensors::Dtype;
-        let bytes = view.data();
-        let data = match view.dtype() {
-            Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-            Dtype::F64 => bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
-            Dtype::BF16 => {
-                bytes.as_chunks().0.iter().map(|&b| half::bf16::from_le_bytes(b).to_f32()).collect()
-            }
-            Dtype::F16 => bytes.as_chunks().0.iter().map(|&b| half::f16::from_le_bytes(b).to_f32()).collect(),
-            Dtype::I64 => bytes.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b) as f32).collect(),
-            Dtype::I32 => bytes.as_chunks().0.iter().map(|&b| i32::from_le_bytes(b) as f32).collect(),
-            Dtype::I8 => bytes.iter().map(|&b| f32::from(b as i8)).collect(),
-            Dtype::U8 | Dtype::BOOL => bytes.iter().map(|&b| f32::from(b)).collect(),
-            other => bail!("a tensor of type {other:?}"),
-        };
-        Ok(Self { shape: view.shape().to_vec(), data })
-    }
-
-    /// Element `index` of the first axis.
-    fn sample(&self, index: usize) -> Self {
-        let count = self.data.len() / self.shape[0];
-        Self { shape: self.shape[1..].to_vec(), data: self.data[index * count..(index + 1) * count].to_vec() }
-    }
-
-    /// Zero rows at the end, up to `rows` of `width`.
-    fn padded(mut self, rows: usize, width: usize) -> Self {
-        self.data.resize(rows * width, 0.0);
-        Self { shape: vec![rows, width], ..self }
-    }
-
-    /// `[B, C, 1, H, W]` with a zero frame after the first.
-    fn with_a_zero_frame(&self) -> Self {
-        let plane = self.shape[3] * self.shape[4];
-        let data = self.data.chunks(plane).flat_map(|frame| frame.iter().copied().chain(vec![0.0; plane]));
-        let mut shape = self.shape.clone();
-        shape[2] = 2;
-        Self { data: data.collect(), shape }
-    }
-
-    fn upload(&self, dtype: DType, device: &Device) -> Result<Tensor> {
-        Ok(Tensor::from_f32(self.data.clone(), &self.shape, dtype, device)?)
-    }
-}
-
 /// `video` `[B, 3, n, H, W]` as the start of clips of `total` frames.
 fn encode(encoder: &Encoder, video: &Array, total: usize, device: &Device) -> Result<Vec<f32>> {
     let mut latents = Vec::new();
@@ -392,11 +303,6 @@ fn encode(encoder: &Encoder, video: &Array, total: usize, device: &Device) -> Re
         latents.extend(encoder.encode(&Clip::new(frames, total)?)?);
     }
     Ok(latents)
-}
-
-/// A matrix of `rows` × `columns`, transposed.
-fn swapped(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..columns).flat_map(|column| (0..rows).map(move |row| data[row * columns + column])).collect()
 }
 
 /// Every `stride`th pixel, colours first, −1 to 1.
@@ -413,16 +319,4 @@ fn sampled(picture: &Picture, stride: usize) -> Vec<f32> {
         }
     }
     out
-}
-
-fn max_abs(found: &[f32], expected: &[f32]) -> f64 {
-    let difference = |(a, b): (&f32, &f32)| f64::from((a - b).abs());
-    found.iter().zip(expected).map(difference).fold(0.0, |max, value| if value <= max { max } else { value })
-}
-
-fn rel_l2(found: &[f32], expected: &[f32]) -> f64 {
-    let square = |value: f32| f64::from(value) * f64::from(value);
-    let error: f64 = found.iter().zip(expected).map(|(a, b)| square(a - b)).sum();
-    let size: f64 = expected.iter().map(|&value| square(value)).sum();
-    if size > 0.0 { (error / size).sqrt() } else { error.sqrt() }
 }
