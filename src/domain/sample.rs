@@ -1,9 +1,12 @@
-//! Small valid jobs for tests.
+//! Small valid jobs for tests, and a clock and chance that they control.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::asset::{Asset, Variant};
-use super::clock::UnixMillis;
+use super::clock::{Clock, Moment, Random, UnixMillis};
 use super::id::{ID_RANDOM_BYTES, KeyId, OrganizationId, ProjectId, VideoId, WorkerId};
 use super::job::{Holder, Job, JobRequest, JobStatus};
 use super::key::ProjectScope;
@@ -94,5 +97,39 @@ pub(crate) fn outcome() -> Outcome {
         assets: vec![video],
         spent: Spent { gpu_seconds: 1.5, gpu_count: 1, ..Spent::default() },
         warnings: Vec::new(),
+    }
+}
+
+/// A clock that stands still until it is moved, both hands together.
+#[derive(Debug, Default)]
+pub(crate) struct TestClock(Mutex<Duration>);
+
+/// Random bytes that only count.
+#[derive(Debug, Default)]
+pub(crate) struct TestRandom(AtomicU64);
+
+impl TestClock {
+    pub(crate) fn pass(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(1_767_225_600_000).after(*self.0.lock().unwrap())
+    }
+
+    fn monotonic(&self) -> Moment {
+        Moment(*self.0.lock().unwrap())
+    }
+}
+
+impl Random for TestRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        let number = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        bytes.fill(0);
+        let length = bytes.len().min(number.len());
+        let start = bytes.len() - length;
+        bytes[start..].copy_from_slice(&number[number.len() - length..]);
     }
 }

@@ -17,6 +17,8 @@ mod queue;
 mod report;
 mod retry;
 mod system;
+#[cfg(test)]
+mod tests;
 mod watchdog;
 mod workers;
 
@@ -28,4 +30,5 @@ pub use pick::{Asking, Head, Lane, Snapshot, pick};
 pub use policy::Policy;
 pub use queue::Backlog;
 pub use system::{SystemClock, SystemRandom};
+pub use watchdog::Watchdog;
 pub use workers::{WorkerState, WorkerView};
