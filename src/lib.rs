@@ -15,4 +15,5 @@ pub mod scheduler;
 pub mod storage;
 pub mod store;
 pub mod telemetry;
+pub mod webhooks;
 pub mod worker;

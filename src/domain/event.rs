@@ -6,7 +6,7 @@ use super::clock::UnixMillis;
 use super::id::{EventId, ProjectId, VideoId};
 
 /// What can happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EventKind {
     #[serde(rename = "video.in_progress")]
     InProgress,

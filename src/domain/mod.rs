@@ -2,7 +2,7 @@
 //! whoever needs a time or a random number hands it in.
 //!
 //! Read in this order: what is asked for (`video`, `size`, `model`, `prompt`), how a request is judged (`request`, `warning`),
-//! the job that makes it (`job`, `moves`, `failure`, `stage`), what comes of it (`asset`, `event`, `usage`, `estimate`), who may ask
+//! the job that makes it (`job`, `moves`, `failure`, `stage`), what comes of it (`asset`, `event`, `webhook`, `usage`, `estimate`), who may ask
 //! (`tenant`, `key`), how a worker gets and returns it (`lease`), and what things are called (`id`).
 
 pub mod asset;
@@ -28,3 +28,4 @@ pub mod tenant;
 pub mod usage;
 pub mod video;
 pub mod warning;
+pub mod webhook;

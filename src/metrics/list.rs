@@ -157,6 +157,15 @@ metrics! {
     storage_operation_duration_seconds: Histogram["operation", "outcome"] in REQUEST_SECONDS;
     /// Bytes of results stored.
     storage_uploaded_bytes_total: Counter["variant"];
+
+    /// Attempts to tell a receiver, by what became of the delivery.
+    webhook_deliveries_total: Counter["type", "outcome"];
+    /// Seconds of one attempt to tell a receiver.
+    webhook_delivery_duration_seconds: Histogram[] in REQUEST_SECONDS;
+    /// Deliveries that are due now or later.
+    webhook_pending: Gauge[];
+    /// Outgoing requests refused by the address policy.
+    outbound_blocked_total: Counter["purpose"];
 }
 
 /// Called before each scrape.
@@ -208,6 +217,16 @@ impl Metrics {
         self.http_requests_in_flight.set([], 0.0);
         self.lease_expired_total.show([]);
         self.stale_complete_total.show([]);
+        self.webhook_pending.set([], 0.0);
+        self.webhook_delivery_duration_seconds.show([]);
+        for kind in ["video.completed", "video.failed"] {
+            for outcome in ["delivered", "failed", "exhausted"] {
+                self.webhook_deliveries_total.show([kind, outcome]);
+            }
+        }
+        for purpose in ["image", "webhook"] {
+            self.outbound_blocked_total.show([purpose]);
+        }
         for variant in known.variants {
             self.content_served_bytes_total.show([variant]);
             self.storage_uploaded_bytes_total.show([variant]);
@@ -267,7 +286,14 @@ mod tests {
             let counter = name.ends_with("_total");
             let unit =
                 ["_seconds", "_bytes", "_ratio", "_watts", "_celsius", "_info", "_total", "_per_second"];
-            let plain = ["in_flight", "queue_depth", "jobs_running", "worker_state", "model_loaded"];
+            let plain = [
+                "in_flight",
+                "queue_depth",
+                "jobs_running",
+                "worker_state",
+                "model_loaded",
+                "webhook_pending",
+            ];
             assert!(counter || unit.iter().chain(&plain).any(|end| name.ends_with(end)), "{name}");
         }
     }

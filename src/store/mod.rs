@@ -10,6 +10,9 @@ mod query;
 mod sqlite;
 #[cfg(test)]
 mod suite;
+mod webhooks;
+#[cfg(test)]
+mod webhooks_suite;
 
 use std::pin::Pin;
 
@@ -20,6 +23,7 @@ pub use query::{
     Admission, Admitted, Aged, Change, Idempotency, JobFilter, JobPage, JobQuery, Order, Reach, UsageQuery,
 };
 pub use sqlite::Sqlite;
+pub use webhooks::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, EndpointStore};
 
 use crate::domain::clock::UnixMillis;
 use crate::domain::estimate::Estimate;
@@ -35,12 +39,28 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 
 /// Everything durable.
 pub trait Store:
-    JobStore + GarbageStore + OutboxStore + UsageStore + EstimateStore + TenantStore + KeyStore
+    JobStore
+    + GarbageStore
+    + OutboxStore
+    + UsageStore
+    + EstimateStore
+    + TenantStore
+    + KeyStore
+    + EndpointStore
+    + DeliveryStore
 {
 }
 
-impl<T: JobStore + GarbageStore + OutboxStore + UsageStore + EstimateStore + TenantStore + KeyStore> Store
-    for T
+impl<T> Store for T where
+    T: JobStore
+        + GarbageStore
+        + OutboxStore
+        + UsageStore
+        + EstimateStore
+        + TenantStore
+        + KeyStore
+        + EndpointStore
+        + DeliveryStore
 {
 }
 

@@ -3,6 +3,7 @@
 
 mod jobs;
 mod tenants;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,7 @@ struct Tables {
     projects: BTreeMap<ProjectId, Project>,
     accounts: BTreeMap<ServiceAccountId, ServiceAccount>,
     keys: BTreeMap<KeyId, KeyRecord>,
+    webhooks: webhooks::Tables,
 }
 
 /// Project, route and idempotency key.

@@ -1,6 +1,8 @@
 //! The embedded store: one SQLite file in WAL mode, fully synced at every commit.
 //! One connection writes and commits for everyone who waits (`writer`); a few others read.
 
+mod deliveries;
+mod endpoints;
 mod jobs;
 mod open;
 mod records;

@@ -1,0 +1,220 @@
+//! Deliveries in SQL.
+
+use sqlx::SqliteConnection;
+
+use super::rows::{all, from_json, json, to_json, unavailable};
+use super::{Sqlite, endpoints};
+use crate::domain::clock::UnixMillis;
+use crate::domain::id::{DeliveryId, EventId, ProjectId};
+use crate::domain::webhook::{Attempt, Delivery, MAX_IN_FLIGHT, Receiver, Verdict};
+use crate::store::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, Pending, StoreError};
+
+/// The due ones whose place in their lane is within the room that those on their way leave.
+const CLAIMABLE: &str = "
+    select record from (
+        select d.id, d.record, d.next_attempt_at, coalesce(e.room, ?2) as room,
+            row_number() over (partition by d.lane order by d.next_attempt_at, d.id) as place,
+            (select count(*) from deliveries b where b.lane = d.lane and b.leased_until > ?1) as busy
+        from deliveries d left join endpoints e on e.id = d.endpoint
+        where d.next_attempt_at <= ?1 and d.leased_until <= ?1
+    ) where place + busy <= room order by next_attempt_at, id limit ?3";
+
+impl DeliveryStore for Sqlite {
+    fn add_deliveries(&self, settles: Option<EventId>, deliveries: Vec<Delivery>) -> Pending<'_, ()> {
+        Box::pin(self.writer.run(move |connection| {
+            Box::pin(async move {
+                for delivery in &deliveries {
+                    insert(connection, delivery).await?;
+                }
+                if let Some(event) = settles {
+                    let settle =
+                        sqlx::query("update events set settled = 1 where id = ?").bind(event.to_string());
+                    settle.execute(connection).await.map_err(unavailable)?;
+                }
+                Ok(())
+            })
+        }))
+    }
+
+    fn claim_deliveries(&self, claim: Claim) -> Pending<'_, Vec<Delivery>> {
+        Box::pin(async move {
+            // Most of the time nothing is due, and a look needs no commit.
+            if self.next_due().await?.is_none_or(|due| due > claim.now) {
+                return Ok(Vec::new());
+            }
+            self.writer.run(move |connection| Box::pin(take(connection, claim))).await
+        })
+    }
+
+    fn record_attempt(
+        &self,
+        delivery: DeliveryId,
+        attempt: Attempt,
+        verdict: Verdict,
+    ) -> Pending<'_, Delivery> {
+        Box::pin(self.writer.run(move |connection| {
+            Box::pin(async move {
+                let mut delivery = find(connection, delivery).await?.ok_or(StoreError::NotFound)?;
+                let endpoint = match delivery.endpoint() {
+                    Some(endpoint) => endpoints::find(connection, endpoint).await?,
+                    None => None,
+                };
+                let (first, at) = (delivery.attempts.is_empty(), attempt.at);
+                delivery.record(attempt, verdict);
+                update(connection, &delivery).await?;
+                if let Some(mut endpoint) = endpoint {
+                    endpoint.health.learn(verdict, first, at);
+                    endpoints::save(connection, &endpoint).await?;
+                }
+                let free = sqlx::query("update deliveries set leased_until = 0 where id = ?");
+                free.bind(delivery.id.to_string()).execute(connection).await.map_err(unavailable)?;
+                Ok(delivery)
+            })
+        }))
+    }
+
+    fn delivery(&self, project: ProjectId, delivery: DeliveryId) -> Pending<'_, Option<Delivery>> {
+        Box::pin(async move {
+            let text: Option<String> =
+                sqlx::query_scalar("select record from deliveries where id = ? and project = ?")
+                    .bind(delivery.to_string())
+                    .bind(project.to_string())
+                    .fetch_optional(&self.readers)
+                    .await
+                    .map_err(unavailable)?;
+            text.as_deref().map(from_json).transpose()
+        })
+    }
+
+    fn deliveries(&self, project: ProjectId, query: DeliveryQuery) -> Pending<'_, DeliveryPage> {
+        Box::pin(async move {
+            let rows = sqlx::query(
+                "select record from deliveries where project = ?1 and (?2 is null or endpoint = ?2)
+                 and (?3 is null or video = ?3) and (?4 is null or state = ?4) and (?5 is null or id < ?5)
+                 order by id desc limit ?6",
+            )
+            .bind(project.to_string())
+            .bind(query.endpoint.map(|endpoint| endpoint.to_string()))
+            .bind(query.video.map(|video| video.to_string()))
+            .bind(query.state.map(|state| state.as_str()))
+            .bind(query.after.map(|after| after.to_string()))
+            .bind(i64::from(query.limit) + 1)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(unavailable)?;
+            let mut deliveries: Vec<Delivery> = all(&rows, |row| json(row, "record"))?;
+            let has_more = deliveries.len() > query.limit as usize;
+            deliveries.truncate(query.limit as usize);
+            Ok(DeliveryPage { deliveries, has_more })
+        })
+    }
+
+    fn redeliver(&self, project: ProjectId, delivery: DeliveryId, at: UnixMillis) -> Pending<'_, Delivery> {
+        Box::pin(self.writer.run(move |connection| {
+            Box::pin(async move {
+                let found = find(connection, delivery).await?.filter(|found| found.project == project);
+                let mut delivery = found.ok_or(StoreError::NotFound)?;
+                delivery.redeliver(at);
+                update(connection, &delivery).await?;
+                Ok(delivery)
+            })
+        }))
+    }
+
+    fn open_deliveries(&self) -> Pending<'_, u64> {
+        Box::pin(async move {
+            let sql = "select count(*) from deliveries where next_attempt_at is not null";
+            let count: i64 = sqlx::query_scalar(sql).fetch_one(&self.readers).await.map_err(unavailable)?;
+            Ok(count as u64)
+        })
+    }
+
+    fn forget_deliveries(&self, before: UnixMillis) -> Pending<'_, u64> {
+        Box::pin(self.writer.run(move |connection| {
+            Box::pin(async move {
+                let forget = sqlx::query("delete from deliveries where created_at < ?").bind(before.0 as i64);
+                let done = forget.execute(connection).await.map_err(unavailable)?;
+                Ok(done.rows_affected())
+            })
+        }))
+    }
+}
+
+impl Sqlite {
+    async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
+        let sql = "select min(next_attempt_at) from deliveries where next_attempt_at is not null";
+        let due: Option<i64> = sqlx::query_scalar(sql).fetch_one(&self.readers).await.map_err(unavailable)?;
+        Ok(due.map(|due| UnixMillis(due as u64)))
+    }
+}
+
+/// Leases what may be on its way now.
+async fn take(connection: &mut SqliteConnection, claim: Claim) -> Result<Vec<Delivery>, StoreError> {
+    let rows = sqlx::query(CLAIMABLE)
+        .bind(claim.now.0 as i64)
+        .bind(MAX_IN_FLIGHT)
+        .bind(claim.limit)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    let claimed: Vec<Delivery> = all(&rows, |row| json(row, "record"))?;
+    for delivery in &claimed {
+        sqlx::query("update deliveries set leased_until = ? where id = ?")
+            .bind(claim.lease_until.0 as i64)
+            .bind(delivery.id.to_string())
+            .execute(&mut *connection)
+            .await
+            .map_err(unavailable)?;
+    }
+    Ok(claimed)
+}
+
+async fn find(connection: &mut SqliteConnection, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+    let text: Option<String> = sqlx::query_scalar("select record from deliveries where id = ?")
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable)?;
+    text.as_deref().map(from_json).transpose()
+}
+
+/// Unless its receiver has the event already.
+async fn insert(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<(), StoreError> {
+    let record = to_json(delivery)?;
+    let receiver = match &delivery.to {
+        Receiver::Endpoint(endpoint) => endpoint.to_string(),
+        Receiver::Callback(url) => url.clone(),
+    };
+    sqlx::query(
+        "insert into deliveries (id, event, project, video, endpoint, receiver, lane, state, created_at,
+         next_attempt_at, record) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+    )
+    .bind(delivery.id.to_string())
+    .bind(delivery.event.to_string())
+    .bind(delivery.project.to_string())
+    .bind(delivery.video.map(|video| video.to_string()))
+    .bind(delivery.endpoint().map(|endpoint| endpoint.to_string()))
+    .bind(receiver)
+    .bind(delivery.lane())
+    .bind(delivery.state.as_str())
+    .bind(delivery.created_at.0 as i64)
+    .bind(delivery.next_attempt_at.map(|at| at.0 as i64))
+    .bind(record)
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(())
+}
+
+async fn update(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<(), StoreError> {
+    let record = to_json(delivery)?;
+    sqlx::query("update deliveries set state = ?, next_attempt_at = ?, record = ? where id = ?")
+        .bind(delivery.state.as_str())
+        .bind(delivery.next_attempt_at.map(|at| at.0 as i64))
+        .bind(record)
+        .bind(delivery.id.to_string())
+        .execute(connection)
+        .await
+        .map_err(unavailable)?;
+    Ok(())
+}
