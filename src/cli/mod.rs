@@ -1,7 +1,16 @@
 //! The command line: a file a subcommand. Parses, calls, prints; the work is done elsewhere.
 
+mod catalog;
 mod confine;
+mod doctor;
+mod keys;
+mod migrate;
 mod models;
+mod openapi;
+mod serve;
+mod settings;
+mod signals;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -10,20 +19,36 @@ use clap::Parser;
 
 /// An OpenAI-style HTTP server that turns text and pictures into video
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
+    Worker(worker::WorkerArgs),
     Models(models::ModelsArgs),
+    Keys(keys::KeysArgs),
+    Migrate(migrate::MigrateArgs),
+    /// Print the OpenAPI document
+    Openapi,
+    Doctor(doctor::DoctorArgs),
 }
 
-/// Runs the subcommand of this process's arguments.
+/// Runs the subcommand of this process's arguments; without one, the server.
 pub fn run() -> Result<ExitCode> {
-    match Cli::parse().command {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve::run_serve(args),
+        Command::Worker(args) => worker::run_worker(args),
         Command::Models(args) => models::run_models(args),
+        Command::Keys(args) => keys::run_keys(args),
+        Command::Migrate(args) => migrate::run_migrate(args),
+        Command::Openapi => openapi::run_openapi(),
+        Command::Doctor(args) => doctor::run_doctor(args),
     }
 }

@@ -1,0 +1,226 @@
+//! The operator's API: the workers and the queue, on its own listener, for operator keys only.
+
+use std::sync::Arc;
+
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::supervisor::Supervisor;
+use crate::domain::clock::Clock;
+use crate::domain::key::{KeyKind, KeyText};
+use crate::domain::lease::Orders;
+use crate::jobs::{JobsError, Keys};
+use crate::scheduler::{Scheduler, WorkerView};
+
+/// What the operator's routes work with.
+pub(super) struct Admin {
+    pub(super) keys: Keys,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) scheduler: Scheduler,
+    pub(super) supervisor: Arc<Supervisor>,
+}
+
+/// The routes.
+pub(super) fn configure(config: &mut web::ServiceConfig) {
+    config.service(
+        web::scope("/admin/v1")
+            .route("/workers", web::get().to(list_workers))
+            .route("/workers/{worker}", web::get().to(get_worker))
+            .route("/workers/{worker}/restart", web::post().to(restart))
+            .route("/workers/{worker}/drain", web::post().to(drain))
+            .route("/workers/{worker}/resume", web::post().to(resume))
+            .route("/queue", web::get().to(queue)),
+    );
+}
+
+/// A refusal, in the envelope of the main API.
+#[derive(Debug, thiserror::Error)]
+enum AdminError {
+    #[error("an operator key is needed")]
+    Unauthorized,
+    #[error("only operator keys may do this")]
+    Forbidden,
+    #[error("no such worker")]
+    NoWorker,
+    #[error("the server had an internal error")]
+    Jobs(#[from] JobsError),
+}
+
+impl actix_web::ResponseError for AdminError {
+    fn status_code(&self) -> actix_web::http::StatusCode {
+        use actix_web::http::StatusCode;
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NoWorker => StatusCode::NOT_FOUND,
+            Self::Jobs(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (kind, code) = match self {
+            Self::Unauthorized => ("authentication_error", "invalid_api_key"),
+            Self::Forbidden => ("permission_error", "insufficient_scope"),
+            Self::NoWorker => ("invalid_request_error", "worker_not_found"),
+            Self::Jobs(_) => ("server_error", "internal_error"),
+        };
+        if let Self::Jobs(error) = self {
+            tracing::error!(%error, "an operator's request failed");
+        }
+        let body = json!({"error": {"message": self.to_string(), "type": kind, "param": null, "code": code}});
+        HttpResponse::build(self.status_code()).json(body)
+    }
+}
+
+async fn list_workers(request: HttpRequest, admin: web::Data<Admin>) -> Result<HttpResponse, AdminError> {
+    admin.check(&request).await?;
+    let workers: Vec<Value> = admin.scheduler.workers().iter().map(worker_json).collect();
+    Ok(HttpResponse::Ok().json(json!({"object": "list", "data": workers})))
+}
+
+async fn get_worker(
+    request: HttpRequest,
+    admin: web::Data<Admin>,
+    worker: web::Path<String>,
+) -> Result<HttpResponse, AdminError> {
+    admin.check(&request).await?;
+    admin.answer(&worker)
+}
+
+/// How to restart.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    /// After the current job.
+    #[default]
+    Soft,
+    /// At once; the current job goes to another worker.
+    Hard,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Restart {
+    #[serde(default)]
+    mode: Mode,
+}
+
+async fn restart(
+    request: HttpRequest,
+    admin: web::Data<Admin>,
+    worker: web::Path<String>,
+    body: Option<web::Json<Restart>>,
+) -> Result<HttpResponse, AdminError> {
+    admin.check(&request).await?;
+    let found = admin.worker(&worker)?;
+    match body.map(|body| body.into_inner().mode).unwrap_or_default() {
+        Mode::Hard if admin.supervisor.kill(&found.name) => {}
+        // A worker of another machine can only be asked.
+        Mode::Hard => admin.order(&found, Orders { drain: true, restart: true, stop: true })?,
+        Mode::Soft => admin.order(&found, Orders { drain: true, restart: true, stop: false })?,
+    }
+    admin.answer(&worker)
+}
+
+async fn drain(
+    request: HttpRequest,
+    admin: web::Data<Admin>,
+    worker: web::Path<String>,
+) -> Result<HttpResponse, AdminError> {
+    admin.check(&request).await?;
+    let found = admin.worker(&worker)?;
+    admin.order(&found, Orders { drain: true, restart: false, stop: false })?;
+    admin.answer(&worker)
+}
+
+async fn resume(
+    request: HttpRequest,
+    admin: web::Data<Admin>,
+    worker: web::Path<String>,
+) -> Result<HttpResponse, AdminError> {
+    admin.check(&request).await?;
+    let found = admin.worker(&worker)?;
+    admin.order(&found, Orders::default())?;
+    admin.answer(&worker)
+}
+
+async fn queue(request: HttpRequest, admin: web::Data<Admin>) -> Result<HttpResponse, AdminError> {
+    admin.check(&request).await?;
+    let now = admin.clock.now();
+    let lines = admin.scheduler.backlog();
+    let lines: Vec<Value> = lines
+        .iter()
+        .map(|line| {
+            json!({
+                "model": line.model,
+                "project_id": line.project,
+                "depth": line.depth,
+                "oldest_age_seconds": now.since(line.oldest).as_secs_f64(),
+            })
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "object": "list",
+        "data": lines,
+        "running": admin.scheduler.running(),
+        "draining": admin.scheduler.is_draining(),
+    })))
+}
+
+impl Admin {
+    /// Passes with an operator key that is neither revoked nor expired.
+    async fn check(&self, request: &HttpRequest) -> Result<(), AdminError> {
+        let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
+        let text = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
+        let key: KeyText = text.trim().parse().map_err(|_| AdminError::Unauthorized)?;
+        let record = self.keys.check(&key).await?.map_err(|_| AdminError::Unauthorized)?;
+        if record.owner.kind() != KeyKind::Operator {
+            return Err(AdminError::Forbidden);
+        }
+        Ok(())
+    }
+
+    fn worker(&self, id: &str) -> Result<WorkerView, AdminError> {
+        let workers = self.scheduler.workers().into_iter();
+        let mut found = workers.filter(|worker| worker.name == id || worker.id.to_string() == id);
+        found.next().ok_or(AdminError::NoWorker)
+    }
+
+    fn order(&self, worker: &WorkerView, orders: Orders) -> Result<(), AdminError> {
+        if self.scheduler.order(worker.id, orders) { Ok(()) } else { Err(AdminError::NoWorker) }
+    }
+
+    fn answer(&self, id: &str) -> Result<HttpResponse, AdminError> {
+        Ok(HttpResponse::Ok().json(worker_json(&self.worker(id)?)))
+    }
+}
+
+fn worker_json(worker: &WorkerView) -> Value {
+    let devices: Vec<Value> = worker
+        .devices
+        .iter()
+        .map(|device| {
+            json!({
+                "index": device.index,
+                "uuid": device.uuid,
+                "name": device.name,
+                "memory_total_bytes": device.stats.memory_total_bytes,
+                "memory_used_bytes": device.stats.memory_used_bytes,
+                "utilization_ratio": device.stats.utilization_ratio,
+            })
+        })
+        .collect();
+    json!({
+        "object": "worker",
+        "id": worker.id,
+        "name": worker.name,
+        "host": worker.host,
+        "process_id": worker.process,
+        "state": worker.state.as_str(),
+        "devices": devices,
+        "models": worker.models,
+        "current_video_id": worker.current_video,
+        "last_heartbeat_at": worker.last_heartbeat_at.seconds(),
+    })
+}

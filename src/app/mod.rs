@@ -1,0 +1,17 @@
+//! The running server: every part built once, joined, started, and stopped in order.
+//!
+//! Read in this order: the whole (`server`), its folder (`data_folder`),
+//! the sockets (`listeners`), the operator's API (`admin`), the worker processes (`devices`, `supervisor`), whether it can work
+//! (`readiness`), and what the storage takes (`measured`).
+
+mod admin;
+mod data_folder;
+mod devices;
+mod listeners;
+mod measured;
+mod readiness;
+mod server;
+mod supervisor;
+
+pub use data_folder::{DataFolder, DataFolderError, Secrets};
+pub use server::{Announcement, ServeError, serve};

@@ -1,0 +1,66 @@
+//! Whether the server can take and do work now. Probes at most every ten seconds, however often it is asked.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use crate::api::{Readiness, ReadinessCheck};
+use crate::scheduler::{Scheduler, WorkerState};
+use crate::storage::Storage;
+use crate::store::Store;
+
+/// A probe writes to the disk; orchestrators ask every second.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+
+/// A probe that takes longer has failed.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The check behind `/readyz`.
+pub(super) fn check(
+    store: Arc<dyn Store>,
+    storage: Arc<dyn Storage>,
+    scheduler: Scheduler,
+) -> ReadinessCheck {
+    let probes = Arc::new(Probes { store, storage, last: Mutex::default() });
+    Arc::new(move || {
+        let (probes, scheduler) = (probes.clone(), scheduler.clone());
+        Box::pin(async move {
+            let (database, storage) = probes.results().await;
+            let workers = scheduler.workers();
+            // A worker that is still loading names no model.
+            let ready = |state| matches!(state, WorkerState::Idle | WorkerState::Busy);
+            let ready = workers.iter().filter(|worker| ready(worker.state) && !worker.models.is_empty());
+            let down = workers.iter().filter(|worker| worker.state == WorkerState::Down).count();
+            Readiness {
+                database,
+                storage,
+                workers_ready: ready.count(),
+                workers_total: workers.len() - down,
+                draining: scheduler.is_draining(),
+            }
+        })
+    })
+}
+
+struct Probes {
+    store: Arc<dyn Store>,
+    storage: Arc<dyn Storage>,
+    last: Mutex<Option<(Instant, bool, bool)>>,
+}
+
+impl Probes {
+    async fn results(&self) -> (bool, bool) {
+        let mut last = self.last.lock().await;
+        if let Some((at, database, storage)) = *last
+            && at.elapsed() < PROBE_EVERY
+        {
+            return (database, storage);
+        }
+        let database = tokio::time::timeout(PROBE_TIMEOUT, self.store.organizations()).await;
+        let storage = tokio::time::timeout(PROBE_TIMEOUT, self.storage.probe()).await;
+        let results = (matches!(database, Ok(Ok(_))), matches!(storage, Ok(Ok(()))));
+        *last = Some((Instant::now(), results.0, results.1));
+        results
+    }
+}

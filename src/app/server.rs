@@ -1,0 +1,325 @@
+//! The whole server: builds the parts, joins them, runs until told to stop, and ends in order.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, web};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::admin::{self, Admin};
+use super::data_folder::{DataFolder, DataFolderError};
+use super::listeners::{self, ListenError, Running, Servers};
+use super::measured::Measured;
+use super::supervisor::{Launch, Supervisor};
+use super::{devices, readiness};
+use crate::api::{self, Api};
+use crate::config::{Config, LogFormat};
+use crate::domain::asset::Variant;
+use crate::domain::clock::{Clock, Random};
+use crate::domain::failure::FailureCode;
+use crate::domain::key::KeyText;
+use crate::domain::request::ModelCatalog;
+use crate::domain::stage::Stage;
+use crate::jobs::{Jobs, JobsError, JobsParts, Keys, Retention, first_start};
+use crate::metrics::{KnownLabels, Metrics};
+use crate::scheduler::{self, Parts, Policy, Scheduler, SystemClock, SystemRandom, WorkerAccess};
+use crate::storage::{Local, Storage};
+use crate::store::{Sqlite, Store, StoreError};
+
+/// Threads that answer the API: the work is done elsewhere, so more would only wait.
+const API_THREADS: usize = 4;
+
+/// Workers give a job back at the next step, and end; one that has not by then is stuck.
+const HAND_BACK_GRACE: Duration = Duration::from_secs(5);
+
+/// Requests that are still being answered get this long, in seconds.
+const REQUEST_GRACE_SECONDS: u64 = 5;
+
+/// Stages whose seconds workers report.
+const MEASURED_STAGES: [Stage; 8] = [
+    Stage::Preparing,
+    Stage::LoadingModel,
+    Stage::EncodingText,
+    Stage::EncodingImage,
+    Stage::Denoising,
+    Stage::Decoding,
+    Stage::Muxing,
+    Stage::Uploading,
+];
+
+/// Why the server cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("the database cannot be used: {0}")]
+    Store(#[from] StoreError),
+    #[error("the first key cannot be made: {0}")]
+    FirstKey(#[from] JobsError),
+    #[error("the file store cannot be used: {0}")]
+    Storage(#[source] std::io::Error),
+    #[error("a listener failed: {0}")]
+    Http(#[source] std::io::Error),
+}
+
+/// What a newcomer needs to know once the server listens.
+#[derive(Debug)]
+pub struct Announcement {
+    pub listen: SocketAddr,
+    pub admin_listen: SocketAddr,
+    /// Made by this first start, to be shown once.
+    pub first_key: Option<KeyText>,
+}
+
+/// Serves until `stop`. `announce` is called once, when requests are answered.
+pub async fn serve(
+    config: Config,
+    catalog: ModelCatalog,
+    announce: impl FnOnce(&Announcement),
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let folder = DataFolder::open(&config.data.dir)?;
+    let lock = folder.lock()?;
+    let server = Server::build(&config, &folder, catalog).await?;
+    server.run(&config, &folder, announce, stop).await?;
+    // Only now may another server take the folder.
+    drop(lock);
+    Ok(())
+}
+
+/// The parts, joined.
+struct Server {
+    store: Arc<dyn Store>,
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    metrics: Arc<Metrics>,
+    scheduler: Scheduler,
+    jobs: Jobs,
+    keys: Keys,
+    catalog: ModelCatalog,
+}
+
+impl Server {
+    async fn build(config: &Config, folder: &DataFolder, catalog: ModelCatalog) -> Result<Self, ServeError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let secrets = folder.secrets(&config.auth, random.as_ref())?;
+        let metrics = Arc::new(metrics(&catalog));
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&folder.database()).await?);
+        let files = Local::open(&folder.files()).map_err(ServeError::Storage)?;
+        let storage: Arc<dyn Storage> = Arc::new(Measured::new(files, metrics.clone()));
+        let policy = Policy {
+            max_attempts: config.jobs.max_attempts,
+            queue_timeout: config.jobs.queue_timeout,
+            execution_timeout: config.jobs.execution_timeout,
+            ..Policy::default()
+        };
+        let scheduler = Scheduler::start(Parts {
+            store: store.clone(),
+            storage: storage.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            metrics: metrics.clone(),
+            policy,
+        })
+        .await?;
+        let jobs = Jobs::new(JobsParts {
+            store: store.clone(),
+            storage: storage.clone(),
+            scheduler: scheduler.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            metrics: metrics.clone(),
+        });
+        let keys = Keys::new(store.clone(), clock.clone(), random.clone(), secrets.pepper);
+        Ok(Self { store, storage, clock, random, metrics, scheduler, jobs, keys, catalog })
+    }
+
+    async fn run(
+        self,
+        config: &Config,
+        folder: &DataFolder,
+        announce: impl FnOnce(&Announcement),
+        stop: CancellationToken,
+    ) -> Result<(), ServeError> {
+        let first = first_start(&self.store, &self.keys, self.clock.as_ref(), self.random.as_ref()).await?;
+        let first_key = first.map(|first| first.key);
+        let (main, listen) = listeners::tcp(config.server.listen)?;
+        let (admin, admin_listen) = listeners::tcp(config.server.admin_listen)?;
+        let (workers, socket) = listeners::workers(folder.root())?;
+
+        let launch = Launch {
+            socket,
+            arguments: worker_arguments(config),
+            hidden_variables: config.variables.clone(),
+        };
+        let mut servers = Servers::default();
+        servers.add(self.worker_server(workers)?);
+        let processes = devices::processes(&config.workers.devices);
+        let supervisor = Arc::new(Supervisor::start(processes, &launch, &self.scheduler, &self.metrics));
+        servers.add(self.admin_server(admin, supervisor.clone())?);
+        servers.add(self.main_server(config, main, listen)?);
+        let gauges = self.scheduler.clone();
+        self.metrics.before_scrape(move || gauges.gauge());
+        let loops = Loops::start(&self.scheduler, &self.jobs);
+        announce(&Announcement { listen, admin_listen, first_key });
+
+        stop.cancelled().await;
+        self.finish_jobs(config.workers.drain).await;
+        self.scheduler.stop_workers();
+        supervisor.stop(HAND_BACK_GRACE).await;
+        servers.stop().await;
+        loops.end().await;
+        self.jobs.settle().await;
+        self.scheduler.settle().await;
+        info!("stopped");
+        Ok(())
+    }
+
+    /// The API, and the lease protocol for workers of other machines if a token lets them in.
+    fn main_server(
+        &self,
+        config: &Config,
+        socket: TcpListener,
+        address: SocketAddr,
+    ) -> Result<Running, ServeError> {
+        let state = web::Data::new(Api {
+            jobs: self.jobs.clone(),
+            store: self.store.clone(),
+            keys: self.keys.clone(),
+            in_flight_keys: Default::default(),
+            catalog: self.catalog.clone(),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            metrics: self.metrics.clone(),
+            metrics_token: self.metrics_token(config, address),
+            readiness: readiness::check(self.store.clone(), self.storage.clone(), self.scheduler.clone()),
+        });
+        let remote =
+            config.workers.token.as_ref().map(|token| WorkerAccess::Token(token.expose().to_owned()));
+        let scheduler = self.scheduler.clone();
+        let server = HttpServer::new(move || {
+            api::app(state.clone()).configure(|routes| {
+                if let Some(access) = &remote {
+                    scheduler::configure(routes, scheduler.clone(), access.clone());
+                }
+            })
+        });
+        let server = server.workers(API_THREADS).shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
+        Ok(server.listen(socket).map_err(ServeError::Http)?.run())
+    }
+
+    /// The lease protocol for the processes of this machine.
+    fn worker_server(&self, socket: UnixListener) -> Result<Running, ServeError> {
+        let scheduler = self.scheduler.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .configure(|routes| scheduler::configure(routes, scheduler.clone(), WorkerAccess::Local))
+        });
+        let server = server.workers(1).shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
+        Ok(server.listen_uds(socket).map_err(ServeError::Http)?.run())
+    }
+
+    /// The operator's API.
+    fn admin_server(&self, socket: TcpListener, supervisor: Arc<Supervisor>) -> Result<Running, ServeError> {
+        let state = web::Data::new(Admin {
+            keys: self.keys.clone(),
+            clock: self.clock.clone(),
+            scheduler: self.scheduler.clone(),
+            supervisor,
+        });
+        let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(admin::configure));
+        let server = server.workers(1).shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
+        Ok(server.listen(socket).map_err(ServeError::Http)?.run())
+    }
+
+    /// The configured token; on an address that others can reach there is always one, known to nobody if need be.
+    fn metrics_token(&self, config: &Config, address: SocketAddr) -> Option<String> {
+        let configured = config.metrics.token.as_ref().map(|token| token.expose().to_owned());
+        if configured.is_some() || address.ip().is_loopback() {
+            return configured;
+        }
+        warn!("/metrics answers nobody: the listener is not on loopback and metrics.token is not set");
+        let mut unknown = [0; 32];
+        self.random.fill(&mut unknown);
+        Some(unknown.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Hands out no more jobs and waits for the running ones, for a while.
+    async fn finish_jobs(&self, patience: Duration) {
+        self.scheduler.drain();
+        let running = self.scheduler.running();
+        if running > 0 {
+            info!(running, patience_seconds = patience.as_secs(), "waiting for running jobs");
+        }
+        if tokio::time::timeout(patience, self.scheduler.idle()).await.is_err() {
+            warn!(running = self.scheduler.running(), "jobs are handed back to the queue");
+        }
+    }
+}
+
+/// What goes on beside the requests.
+struct Loops {
+    tasks: TaskTracker,
+    end: CancellationToken,
+}
+
+impl Loops {
+    fn start(scheduler: &Scheduler, jobs: &Jobs) -> Self {
+        let (tasks, end) = (TaskTracker::new(), CancellationToken::new());
+        let (watching, ended) = (scheduler.clone(), end.clone());
+        tasks.spawn(async move { watching.run(ended.cancelled()).await });
+        let (sweeping, ended) = (jobs.clone(), end.clone());
+        tasks.spawn(async move { sweeping.run_sweeps(Retention::default(), ended.cancelled()).await });
+        tasks.close();
+        Self { tasks, end }
+    }
+
+    async fn end(self) {
+        self.end.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+/// All metrics at zero, with the labels that are known from the start.
+fn metrics(catalog: &ModelCatalog) -> Metrics {
+    Metrics::new(&KnownLabels {
+        models: &catalog.models().iter().map(|model| model.id.as_str()).collect::<Vec<_>>(),
+        failure_codes: &FailureCode::ALL.map(FailureCode::as_str),
+        stages: &MEASURED_STAGES.map(Stage::as_str),
+        variants: &Variant::ALL.map(Variant::as_str),
+    })
+}
+
+/// What a worker needs to know of the configuration; it reads no file and none of our variables.
+fn worker_arguments(config: &Config) -> Vec<OsString> {
+    let mut dirs = OsString::new();
+    for dir in &config.models.dirs {
+        if !dirs.is_empty() {
+            dirs.push(",");
+        }
+        dirs.push(dir);
+    }
+    let format = match config.log.format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    vec![
+        "--models-dir".into(),
+        dirs,
+        "--models".into(),
+        config.models.serve.join(",").into(),
+        "--log-format".into(),
+        format.into(),
+        "--log-filter".into(),
+        config.log.filter.clone().into(),
+    ]
+}

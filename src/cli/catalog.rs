@@ -1,0 +1,32 @@
+//! The models of the configuration, as requests are judged by them.
+
+use anyhow::{Context, Result};
+
+use crate::config::Models;
+use crate::domain::request::{DeployedModel, ModelCatalog};
+use crate::engine::weights::Library;
+
+/// Also searched beside the program, so that a clone's build finds the bundled model from any folder.
+pub(super) fn library(models: &Models) -> Library {
+    let library = Library::new(models.dirs.clone());
+    match std::env::current_exe() {
+        Ok(program) => library.beside(&program),
+        Err(_) => library,
+    }
+}
+
+/// Every configured model. Fails with the first that is not there.
+pub(super) fn deployed(models: &Models) -> Result<ModelCatalog> {
+    let library = library(models);
+    let deployed = models.serve.iter().map(|id| {
+        let model = library.find(id).with_context(|| format!("models.serve: {id}"))?;
+        Ok(DeployedModel {
+            id: model.id().clone(),
+            capabilities: model.capabilities().clone(),
+            quant_linear: vec![false],
+            created: model.created(),
+            owned_by: model.owned_by().to_owned(),
+        })
+    });
+    Ok(ModelCatalog::new(deployed.collect::<Result<_>>()?, models.openai_aliases))
+}

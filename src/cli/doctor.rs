@@ -1,0 +1,145 @@
+//! `wanserve doctor`: what this machine has, what is missing, and what to do about it.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use nvml_wrapper::Nvml;
+use nvml_wrapper::error::NvmlError;
+
+use super::catalog;
+use super::settings::SettingsArgs;
+use crate::config::Config;
+
+/// Look at this machine and the configuration, and say what is missing
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// A few hundred clips and room for the database; below it a server soon refuses work.
+const LOW_DISK_BYTES: u64 = 5 << 30;
+
+/// What one look found.
+struct Finding {
+    what: &'static str,
+    found: String,
+    /// What to do; `None` if all is well.
+    remedy: Option<String>,
+    /// Whether the server cannot start like this.
+    fatal: bool,
+}
+
+/// Prints every finding. Fails if the server could not start.
+pub(super) fn run_doctor(args: DoctorArgs) -> Result<ExitCode> {
+    let config = args.settings.load()?;
+    let mut findings = vec![processor(), gpus(), data_folder(&config.data.dir), disk(&config.data.dir)];
+    findings.extend(models(&config));
+    findings.extend(listeners(&config));
+    let mut out = std::io::stdout().lock();
+    for Finding { what, found, remedy, fatal } in &findings {
+        let mark = match (remedy, fatal) {
+            (None, _) => "ok  ",
+            (Some(_), false) => "note",
+            (Some(_), true) => "FAIL",
+        };
+        writeln!(out, "{mark}  {what}: {found}")?;
+        if let Some(remedy) = remedy {
+            writeln!(out, "      {remedy}")?;
+        }
+    }
+    for warning in &config.warnings {
+        writeln!(out, "note  configuration: {warning}")?;
+    }
+    let failed = findings.iter().any(|finding| finding.fatal && finding.remedy.is_some());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn processor() -> Finding {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Finding { what: "processor", found: format!("{cores} cores"), remedy: None, fatal: false }
+}
+
+fn gpus() -> Finding {
+    let built = cfg!(feature = "cuda");
+    let nvml = Nvml::init();
+    let count = nvml.as_ref().ok().and_then(|nvml| nvml.device_count().ok()).unwrap_or(0);
+    let names = nvml.as_ref().ok().map(|nvml| gpu_names(nvml, count)).unwrap_or_default();
+    let (found, remedy) = match (count, built) {
+        (0, _) => {
+            let why = match nvml {
+                Err(NvmlError::LibloadingError(_)) => "no NVIDIA driver".to_owned(),
+                Err(error) => error.to_string(),
+                Ok(_) => "the driver shows none".to_owned(),
+            };
+            (format!("none ({why})"), None)
+        }
+        (_, true) => (names, None),
+        (_, false) => {
+            let remedy = "this build has no GPU kernels, so the CPU works: build with `--features cuda`";
+            (names, Some(remedy.to_owned()))
+        }
+    };
+    Finding { what: "GPUs", found, remedy, fatal: false }
+}
+
+fn gpu_names(nvml: &Nvml, count: u32) -> String {
+    let name = |index| {
+        let gpu = nvml.device_by_index(index).ok()?;
+        let memory = gpu.memory_info().ok()?.total >> 30;
+        Some(format!("{} with {memory} GiB", gpu.name().ok()?))
+    };
+    let names: Vec<String> = (0..count).filter_map(name).collect();
+    format!("{}, driver {}", names.join(", "), nvml.sys_driver_version().unwrap_or_default())
+}
+
+fn data_folder(dir: &Path) -> Finding {
+    let probe = std::fs::create_dir_all(dir).and_then(|()| {
+        let path = dir.join(".doctor");
+        File::create(&path)?.sync_all()?;
+        std::fs::remove_file(path)
+    });
+    let found = dir.display().to_string();
+    let remedy =
+        probe.err().map(|error| format!("it cannot be written ({error}): choose another with --data-dir"));
+    Finding { what: "data folder", found, remedy, fatal: true }
+}
+
+fn disk(dir: &Path) -> Finding {
+    let free = rustix::fs::statvfs(dir).map(|disk| disk.f_bavail * disk.f_frsize);
+    let (found, remedy) = match free {
+        Err(error) => ("unknown".to_owned(), Some(error.to_string())),
+        Ok(free) => {
+            let low = free < LOW_DISK_BYTES;
+            let remedy = low.then(|| "little room: results are refused once the disk is full".to_owned());
+            (format!("{:.1} GiB free", free as f64 / f64::from(1 << 30)), remedy)
+        }
+    };
+    Finding { what: "disk", found, remedy, fatal: false }
+}
+
+fn models(config: &Config) -> Vec<Finding> {
+    let library = catalog::library(&config.models);
+    let look = |id: &String| match library.find(id) {
+        Ok(model) => Finding { what: "model", found: model.id().to_string(), remedy: None, fatal: true },
+        Err(error) => {
+            Finding { what: "model", found: id.clone(), remedy: Some(error.to_string()), fatal: true }
+        }
+    };
+    config.models.serve.iter().map(look).collect()
+}
+
+fn listeners(config: &Config) -> Vec<Finding> {
+    let look = |(what, address)| match std::net::TcpListener::bind(address) {
+        Ok(_) => Finding { what, found: format!("{address}"), remedy: None, fatal: true },
+        Err(error) => {
+            let remedy =
+                format!("it cannot be listened on ({error}): is a server running? Port 0 takes a free one");
+            Finding { what, found: format!("{address}"), remedy: Some(remedy), fatal: true }
+        }
+    };
+    [("listen", config.server.listen), ("admin listen", config.server.admin_listen)].map(look).into()
+}
