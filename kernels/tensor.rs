@@ -53,6 +53,9 @@ impl Tensor {
     /// Copies `data` to `device` as `dtype` (`F32` or `BF16`). The CPU keeps float32 in either case.
     pub fn from_f32(data: Vec<f32>, shape: &[usize], dtype: DType, device: &Device) -> Result<Self> {
         check_count(data.len(), shape)?;
+        if !matches!(dtype, DType::F32 | DType::BF16) {
+            return Err(Error::argument("from_f32", format!("{dtype:?} is not a format of activations")));
+        }
         match device {
             Device::Cpu => Self::from_candle(candle_core::Tensor::from_vec(data, shape, &CPU)?),
             #[cfg(feature = "cuda")]
@@ -60,10 +63,6 @@ impl Tensor {
                 Ok(Self::from_cuda(crate::cuda::Buffer::from_f32(device, &data, dtype)?, shape, dtype))
             }
         }
-        .map(|tensor| {
-            debug_assert!(tensor.dtype == DType::F32 || tensor.dtype == dtype);
-            tensor
-        })
     }
 
     /// Copies bfloat16 bit patterns to `device` as `dtype` (`F32` or `BF16`).
@@ -325,7 +324,9 @@ impl<G: Deref<Target = CandleStorage>> Deref for CpuView<G> {
     fn deref(&self) -> &[f32] {
         match &*self.guard {
             CandleStorage::Cpu(candle_core::CpuStorage::F32(values)) => &values[self.range.clone()],
-            _ => unreachable!("`Tensor::cpu` lets float32 tensors of the CPU through only"),
+            CandleStorage::Cpu(_) | CandleStorage::Cuda(_) | CandleStorage::Metal(_) => {
+                unreachable!("`Tensor::cpu` lets float32 tensors of the CPU through only")
+            }
         }
     }
 }

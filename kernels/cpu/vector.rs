@@ -58,7 +58,7 @@ pub(crate) fn silu(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn gelu_tanh(x: f32) -> f32 {
     /// 2·√(2/π): the tanh form is a sigmoid of twice its argument.
-    const FACTOR: f32 = 1.595_769_1;
+    const FACTOR: f32 = 1.595_769;
     x / (1.0 + exp(-FACTOR * (x + 0.044_715 * x * x * x)))
 }
 

@@ -50,7 +50,7 @@ impl Umt5 {
         device: &Device,
     ) -> Result<Self, EngineError> {
         let Umt5Config { vocab, dim, num_heads, num_buckets, .. } = *config;
-        if num_heads == 0 || config.dim_attn % num_heads != 0 {
+        if num_heads == 0 || !config.dim_attn.is_multiple_of(num_heads) {
             return Err(EngineError::Model(format!("{} channels in {num_heads} heads", config.dim_attn)));
         }
         let loader = Loader::new(source, device);

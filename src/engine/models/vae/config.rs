@@ -88,7 +88,7 @@ impl VaeConfig {
         if self.latent_mean().len() != self.z_dim || self.latent_std().len() != self.z_dim {
             return Some(format!("latent_mean and latent_std need {} entries", self.z_dim));
         }
-        if self.decoder_dim() * self.dim_mult[0] % 2 != 0 {
+        if !(self.decoder_dim() * self.dim_mult[0]).is_multiple_of(2) {
             return Some("the decoder's width must be even".into());
         }
         None

@@ -28,8 +28,8 @@ pub struct Decoder {
 }
 
 enum Up {
-    Residual(Residual),
-    Resample { time: Option<Conv3d>, space: Conv2d },
+    Residual(Box<Residual>),
+    Resample { time: Option<Box<Conv3d>>, space: Box<Conv2d> },
 }
 
 impl Decoder {
@@ -122,12 +122,13 @@ impl Up {
     fn load(loader: &Loader, layer: &Layer) -> Result<Self, EngineError> {
         match *layer {
             Layer::Residual { inputs, outputs } => {
-                Ok(Self::Residual(Residual::load(loader, inputs, outputs)?))
+                Ok(Self::Residual(Box::new(Residual::load(loader, inputs, outputs)?)))
             }
             Layer::Upsample { channels, time } | Layer::Downsample { channels, time } => {
-                let time_conv = || loader.at("time_conv").conv3d([2 * channels, channels, 3, 1, 1]);
+                let time_conv =
+                    || loader.at("time_conv").conv3d([2 * channels, channels, 3, 1, 1]).map(Box::new);
                 let space = loader.at("resample").at(1).conv2d(channels, channels / 2, Resample::Up)?;
-                Ok(Self::Resample { time: time.then(time_conv).transpose()?, space })
+                Ok(Self::Resample { time: time.then(time_conv).transpose()?, space: Box::new(space) })
             }
         }
     }

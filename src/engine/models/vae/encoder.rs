@@ -26,8 +26,8 @@ pub struct Encoder {
 }
 
 enum Down {
-    Residual(Residual),
-    Resample { space: Conv2d, time: Option<Conv3d> },
+    Residual(Box<Residual>),
+    Resample { space: Box<Conv2d>, time: Option<Box<Conv3d>> },
 }
 
 /// Frames, the last of which stands for all that follow.
@@ -113,12 +113,12 @@ impl Down {
     fn load(loader: &Loader, layer: &Layer) -> Result<Self, EngineError> {
         match *layer {
             Layer::Residual { inputs, outputs } => {
-                Ok(Self::Residual(Residual::load(loader, inputs, outputs)?))
+                Ok(Self::Residual(Box::new(Residual::load(loader, inputs, outputs)?)))
             }
             Layer::Downsample { channels, time } | Layer::Upsample { channels, time } => {
-                let time_conv = || loader.at("time_conv").conv3d([channels, channels, 3, 1, 1]);
+                let time_conv = || loader.at("time_conv").conv3d([channels, channels, 3, 1, 1]).map(Box::new);
                 let space = loader.at("resample").at(1).conv2d(channels, channels, Resample::Down)?;
-                Ok(Self::Resample { space, time: time.then(time_conv).transpose()? })
+                Ok(Self::Resample { space: Box::new(space), time: time.then(time_conv).transpose()? })
             }
         }
     }

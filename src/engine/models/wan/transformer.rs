@@ -56,7 +56,7 @@ impl Wan {
         quantise: bool,
     ) -> Result<Self, EngineError> {
         let WanConfig { dim, num_heads, .. } = *config;
-        if num_heads == 0 || dim % num_heads != 0 || config.head_dim() % 2 != 0 {
+        if num_heads == 0 || !dim.is_multiple_of(num_heads) || !config.head_dim().is_multiple_of(2) {
             return Err(EngineError::Model(format!("{dim} channels in {num_heads} heads")));
         }
         let loader = Loader::new(source, device).quantised(quantise);
