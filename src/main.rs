@@ -1,5 +1,12 @@
 //! The program.
 
-fn main() -> anyhow::Result<std::process::ExitCode> {
-    wanserve::cli::run()
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wanserve::cli::run().unwrap_or_else(|error| {
+        // Without a standard error there is nobody to tell.
+        writeln!(std::io::stderr(), "error: {error:#}").ok();
+        ExitCode::FAILURE
+    })
 }

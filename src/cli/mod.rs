@@ -3,6 +3,7 @@
 mod catalog;
 mod confine;
 mod doctor;
+mod generate;
 mod keys;
 mod migrate;
 mod models;
@@ -31,6 +32,7 @@ struct Cli {
 enum Command {
     Serve(serve::ServeArgs),
     Worker(worker::WorkerArgs),
+    Generate(Box<generate::GenerateArgs>),
     Models(models::ModelsArgs),
     Keys(keys::KeysArgs),
     Migrate(migrate::MigrateArgs),
@@ -45,6 +47,7 @@ pub fn run() -> Result<ExitCode> {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run_serve(args),
         Command::Worker(args) => worker::run_worker(args),
+        Command::Generate(args) => generate::run_generate(*args),
         Command::Models(args) => models::run_models(args),
         Command::Keys(args) => keys::run_keys(args),
         Command::Migrate(args) => migrate::run_migrate(args),
