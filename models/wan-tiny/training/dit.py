@@ -144,7 +144,7 @@ def before(block, x, e0, rope):
 
 def after(block, x, o, e0, context):
     c, e = block.cross_attn, block.modulation.float() + e0
-    x = x + (block.self_attn.o(o.transpose(1, 2).flatten(2)) * e[:, 2:3]).to(x.dtype)
+    x = x + (block.self_attn.o(o) * e[:, 2:3]).to(x.dtype)
     q = c.norm_q(c.q(block.norm3(x))).unflatten(-1, (-1, HEAD_DIM)).transpose(1, 2)
     k = c.norm_k(c.k(context)).unflatten(-1, (-1, HEAD_DIM)).transpose(1, 2)
     v = c.v(context).unflatten(-1, (-1, HEAD_DIM)).transpose(1, 2)
@@ -154,12 +154,20 @@ def after(block, x, o, e0, context):
     return x + (h * e[:, 5:6]).to(x.dtype)
 
 
-FUNCTIONS = dict(before=before, sla=sla, after=after)  # `compile_blocks` swaps in compiled ones
+EAGER = dict(before=before, sla=sla, after=after)
+FUNCTIONS = dict(EAGER)  # what a forward pass calls
 
 
-def compile_blocks():
-    for name, fn in list(FUNCTIONS.items()):
-        FUNCTIONS[name] = torch.compile(fn)
+def compile_blocks(backend="inductor"):
+    """Compiles the three parts; one graph serves all blocks and all clip shapes."""
+    torch._dynamo.config.recompile_limit = 64
+    for name, fn in EAGER.items():
+        FUNCTIONS[name] = torch.compile(fn, backend=backend, dynamic=True)
+
+
+def run_eager():
+    """Back to plain functions: for a few passes of other shapes compiling does not pay."""
+    FUNCTIONS.update(EAGER)
 
 
 class HeadLinear(nn.Module):
@@ -228,7 +236,7 @@ class WanDit(nn.Module):
             else:
                 p = block.self_attn.attn_op.local_attn.proj_l
                 o = FUNCTIONS["sla"](q, k, v, chosen_blocks(q, k, topk), p.weight, p.bias)
-            z = FUNCTIONS["after"](block, z, o, e0, context)
+            z = FUNCTIONS["after"](block, z, o.transpose(1, 2).flatten(2), e0, context)
         with torch.autocast(device, enabled=False):
             e = self.head.modulation.float() + e[:, None]
             out = self.head.head(layer_norm(z).float() * (1 + e[:, 1:2]) + e[:, 0:1])

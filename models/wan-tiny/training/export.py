@@ -50,9 +50,10 @@ def export(vae, dit, text, mean, std, out):
     save_file(shipped(text), os.path.join(out, "text_encoder.safetensors"), meta)
     build().save(os.path.join(out, "tokenizer.json"))
     vae_config = dict(VAE_CONFIG, latent_mean=[round(float(v), 6) for v in mean], latent_std=[round(float(v), 6) for v in std])
+    layers = 1 + max(int(k.split(".")[1]) for k in dit if k.startswith("blocks."))
     model = dict(
         format=1, id="wan-tiny", family="wan", owned_by="wanserve", created=CREATED,
-        transformer=dict(config=DIT_CONFIG, files=dict(single=described(out, "transformer.safetensors")), linear_format="bf16"),
+        transformer=dict(config=dict(DIT_CONFIG, num_layers=layers), files=dict(single=described(out, "transformer.safetensors")), linear_format="bf16"),
         vae=dict(config=vae_config, file=described(out, "vae.safetensors")),
         text_encoder=dict(config=text_config(VOCABULARY_SIZE), file=described(out, "text_encoder.safetensors"),
                           tokenizer=described(out, "tokenizer.json"), max_tokens=TEXT_LEN),

@@ -2,7 +2,7 @@
 
 `torchrun --nproc_per_node 2 train_dit.py CHECKPOINTS --minutes 5 --out DIR --cache /tmp/bank` (the folder
 `CHECKPOINTS` holds the VAE, and the judge if it is to be heard). `--shards DIR --few` is the variant for a slow
-machine: a bank made by `latents.py`, three latent frames a sample for most of the time.
+machine: banks made by `latents.py`, three latent frames a sample for most of the time.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import torch.distributed as dist
 import checkpoint
 import fused
 from data import Bank, Banks, device_banks
-from dit import DIT_CONFIG, WanDit, compile_blocks, network_time
+from dit import DIT_CONFIG, WanDit, compile_blocks, network_time, run_eager
 from evaluate import held_out_prompts, scores
 from export import SLA_TOPK
 from judge import load_judge
@@ -36,7 +36,8 @@ DENSE_AFTER = 0.2  # share of dense steps after that, so that `original` attenti
 FIRST_FRAME_WEIGHT = 1.5
 TIME_SHIFT = 3.0
 GUIDANCE = 3.5
-FEW_FRAMES = 3  # latent frames a sample with --few
+FEW_FRAMES = 3  # latent frames a sample with --few …
+FEW_UNTIL = 0.85  # … up to this progress
 
 
 def random_times(n, device):
@@ -83,6 +84,7 @@ def few_frames(z, y):
 @torch.no_grad()
 def report(model, vae, stats, folder, device, dtype, out, count, rank, steps=30):
     """Samples held-out prompts with guidance and asks the judge."""
+    run_eager()
     prompts = held_out_prompts(count)
     tokenizer = build()
     context = model.text(encode(tokenizer, [p["text"] for p in prompts]).to(device))
@@ -110,7 +112,7 @@ def main():
     args.add_argument("--batch", type=int, default=64, help="a process")
     args.add_argument("--layers", type=int, default=DIT_CONFIG["num_layers"])
     args.add_argument("--cache")
-    args.add_argument("--shards")
+    args.add_argument("--shards", nargs="+", help="folders of `latents.py`: clips, and after them single pictures")
     args.add_argument("--few", action="store_true")
     args.add_argument("--resume")
     args.add_argument("--steps", type=int, default=1 << 30)
@@ -122,7 +124,8 @@ def main():
     fused.self_check(device)
     vae, *stats = load_vae(a.checkpoints, device, dtype if cuda else torch.float32)
     if a.shards:
-        banks = Banks([Bank(load_shards(a.shards), SEED, build(), device)], [1.0], rank, SEED)
+        made = [Bank(load_shards(folder), SEED, build(), device) for folder in a.shards]
+        banks = Banks(made, [0.35, 0.65][:len(made)], rank, SEED)
     else:
         banks = device_banks(vae, stats, a.clips, rank, device, SEED, a.cache)
     say(rank, "banks", [len(b.z) for b in banks.banks], "conditions", [len(b.c) for b in banks.banks])
@@ -152,9 +155,9 @@ def main():
         progress = clock.progress()
         if progress >= 1:
             break
-        z, y, ids, _ = banks.batch(a.batch, main_only=count < 16)
+        z, y, ids, _ = banks.batch(a.batch, main_only=cuda and count < 16)
         at = None
-        if a.few and (progress < 0.85):
+        if a.few and z.shape[2] > 1 and progress < FEW_UNTIL:
             z, y, at = few_frames(z, y)
         dense = progress < SLA_FROM or at is not None or float(torch.rand((), generator=banks.shared)) < DENSE_AFTER
         opt.zero()
