@@ -5,3 +5,4 @@ mod goldens;
 mod layers;
 mod models;
 mod openapi;
+mod serve;

@@ -1,0 +1,68 @@
+//! The main job: one prompt in, one MP4 out, and what is told about it on the way.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::program::{Http, Program};
+
+#[tokio::test]
+async fn a_prompt_becomes_a_video_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Program::start(folder.path(), &[]);
+    let http = Http::new(&server.base, &server.key());
+    let body = json!({"prompt": "a red ball rolls to the right", "num_frames": 17, "num_steps": 1});
+    let job = http.json(Method::POST, "/v1/videos/generations", Some(body)).await;
+    assert_eq!(job["parameters"]["num_frames"], 17);
+    let id = job["id"].as_str().unwrap();
+    let done = http.ended(id).await;
+    assert_eq!(
+        (&done["status"], &done["progress"], &done["attempt"]),
+        (&json!("completed"), &json!(100), &json!(1))
+    );
+    for stage in ["text_encode", "denoise", "decode", "mux", "upload", "total"] {
+        assert!(done["timings"][stage].as_f64().is_some(), "{stage} in {}", done["timings"]);
+    }
+    assert!(done["usage"]["gpu_seconds"].as_f64().unwrap() > 0.0);
+
+    let content = format!("/v1/videos/{id}/content");
+    let (status, video) = http.bytes(&content, ("accept", "*/*")).await;
+    assert_eq!(status, 200);
+    assert_eq!(&video[4..8], b"ftyp");
+    assert_eq!(done["assets"][0]["bytes"], video.len());
+    let (status, part) = http.bytes(&content, ("range", "bytes=4-7")).await;
+    assert_eq!((status, part.as_slice()), (206, b"ftyp".as_slice()));
+    let (status, picture) = http.bytes(&format!("{content}?variant=thumbnail"), ("accept", "*/*")).await;
+    assert_eq!((status, &picture[8..12]), (200, b"WEBP".as_slice()));
+
+    let (_, metrics) = http.bytes("/metrics", ("accept", "*/*")).await;
+    let metrics = String::from_utf8(metrics).unwrap();
+    for line in [
+        "wanserve_frames_generated_total{model=\"wan-tiny\",resolution=\"128p\"} 17",
+        "wanserve_worker_state{state=\"idle\",worker=\"cpu\"} 1",
+        "wanserve_model_loaded{model=\"wan-tiny\",quant_linear=\"false\",worker=\"cpu\"} 1",
+        "wanserve_queue_depth{model=\"wan-tiny\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in:\n{metrics}");
+    }
+    let log = server.log();
+    assert!(
+        !log.contains("red ball") && !log.contains(&server.key()),
+        "the log tells a prompt or a key:\n{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_cancel_takes_effect_within_one_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Program::start(folder.path(), &[]);
+    let http = Http::new(&server.base, &server.key());
+    let id = http.submit(4).await;
+    let running = http.job_until(&id, |job| job["stage"] == "denoising").await;
+    http.json(Method::POST, &format!("/v1/videos/{id}/cancel"), None).await;
+    let ended = http.ended(&id).await;
+    assert_eq!(ended["error"]["code"], "cancelled", "{ended}");
+    // The step under way may end, and one more may have begun before the cancel reached the worker.
+    let steps = |job: &serde_json::Value| (job["progress"].as_u64().unwrap() - 15) / 15;
+    assert!(steps(&ended) <= steps(&running) + 2, "from {} to {}", running["progress"], ended["progress"]);
+    assert!(ended["progress"].as_u64().unwrap() < 75);
+}

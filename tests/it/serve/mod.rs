@@ -1,0 +1,8 @@
+//! The built program, run as a user runs it: real processes, the real model, nothing scripted.
+//! Each clip costs seconds, so a test makes one at most.
+
+mod clip;
+mod commands;
+mod kill;
+mod program;
+mod stop;

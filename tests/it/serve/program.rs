@@ -1,0 +1,191 @@
+//! A running server: started on a fresh folder and free ports, asked over HTTP, ended with the test.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use wanserve::net::{ServerAddress, ServerClient};
+
+/// Longer than anything takes on a busy machine with two cores.
+pub(super) const DEADLINE: Duration = Duration::from_secs(240);
+
+/// Between two looks at something that changes.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A started server.
+pub(super) struct Program {
+    child: Child,
+    pub(super) lines: Vec<String>,
+    pub(super) base: String,
+    pub(super) admin: String,
+    log: PathBuf,
+}
+
+/// The program with arguments, not yet started.
+pub(super) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wanserve"));
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+impl Program {
+    /// Starts on `folder` and waits until it listens.
+    pub(super) fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let data = folder.join("data");
+        let log = folder.join("log");
+        let mut command =
+            command(&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir"]);
+        let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+        command.arg(&data).stdout(Stdio::piped()).stderr(file).envs(variables.iter().copied());
+        let mut child = command.spawn().unwrap();
+        let lines = read_lines(&mut child, &log);
+        let address = |prefix: &str| {
+            let line = lines.iter().find_map(|line| line.strip_prefix(prefix));
+            line.unwrap_or_else(|| panic!("no {prefix:?} in {lines:?}")).to_owned()
+        };
+        let (base, admin) = (address("listening on "), address("admin listening on "));
+        Self { child, base, admin, log, lines }
+    }
+
+    /// What the first start printed.
+    pub(super) fn key(&self) -> String {
+        let key = self.lines.iter().find_map(|line| line.strip_prefix("api key: "));
+        key.expect("the first start prints a key").to_owned()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the process to end by itself.
+    pub(super) fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still running:\n{}", self.log());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{}", self.log());
+        }
+    }
+}
+
+/// Requests with one key to one listener.
+pub(super) struct Http(ServerClient);
+
+impl Http {
+    pub(super) fn new(base: &str, key: &str) -> Self {
+        let address = ServerAddress::Url { base: base.to_owned(), token: key.to_owned() };
+        Self(ServerClient::new(address).unwrap())
+    }
+
+    /// The JSON of a good answer.
+    pub(super) async fn json(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let mut request = self.0.request(method, path);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "{path}: {status}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Status and bytes, with a header.
+    pub(super) async fn bytes(&self, path: &str, header: (&str, &str)) -> (u16, Vec<u8>) {
+        let answer = self.0.request(Method::GET, path).header(header.0, header.1).send().await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
+    }
+
+    /// Submits the shortest clip of that many steps.
+    pub(super) async fn submit(&self, steps: u32) -> String {
+        let body = json!({"prompt": "a red ball rolls to the right", "num_frames": 17, "num_steps": steps, "seed": 7});
+        let job = self.json(Method::POST, "/v1/videos/generations", Some(body)).await;
+        job["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Looks at the job until `reached`.
+    pub(super) async fn job_until(&self, video: &str, reached: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/v1/videos/{video}");
+        self.until(&path, reached).await
+    }
+
+    /// Waits for the job's end.
+    pub(super) async fn ended(&self, video: &str) -> Value {
+        self.job_until(video, |job| matches!(job["status"].as_str(), Some("completed" | "failed"))).await
+    }
+
+    /// Looks at `path` until `reached`.
+    pub(super) async fn until(&self, path: &str, reached: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let seen = self.json(Method::GET, path, None).await;
+            if reached(&seen) {
+                return seen;
+            }
+            assert!(Instant::now() < deadline, "{path} is still {seen}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// A key for the operator's API, made while the server runs.
+pub(super) fn operator_key(folder: &Path) -> String {
+    let data = folder.join("data").display().to_string();
+    let made =
+        command(&["keys", "create", "--kind", "operator", "--json", "--data-dir", &data]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    made["value"].as_str().unwrap().to_owned()
+}
+
+/// Everything up to the second address, and the key line if there is one.
+fn read_lines(child: &mut Child, log: &Path) -> Vec<String> {
+    let stdout = child.stdout.take().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let mut lines: Vec<String> = Vec::new();
+    let deadline = Instant::now() + DEADLINE;
+    while !lines.iter().any(|line| line.starts_with("admin listening on ")) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match receiver.recv_timeout(left) {
+            Ok(line) => lines.push(line),
+            Err(error) => panic!("{error} after {lines:?}; log:\n{}", std::fs::read_to_string(log).unwrap()),
+        }
+    }
+    // All lines are written at once, so what is to come is there.
+    while let Ok(line) = receiver.recv_timeout(Duration::from_millis(500)) {
+        lines.push(line);
+        if lines.iter().any(|line| line.starts_with("api key: ")) {
+            break;
+        }
+    }
+    lines
+}

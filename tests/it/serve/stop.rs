@@ -1,0 +1,40 @@
+//! A stop in order: what runs is finished or handed back, and the process ends.
+
+use rustix::process::Signal;
+
+use super::program::{Http, Program};
+
+#[tokio::test]
+async fn a_stop_waits_for_the_running_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let patience = [("WANSERVE_WORKERS_DRAIN_SECONDS", "200")];
+    let mut server = Program::start(folder.path(), &patience);
+    let key = server.key();
+    let http = Http::new(&server.base, &key);
+    let id = http.submit(1).await;
+    http.job_until(&id, |job| job["status"] == "in_progress").await;
+    server.signal(Signal::TERM);
+    assert!(server.ended().success(), "{}", server.log());
+
+    let server = Program::start(folder.path(), &[]);
+    assert!(!server.lines.iter().any(|line| line.starts_with("api key")), "a second start makes no key");
+    let done = Http::new(&server.base, &key).ended(&id).await;
+    assert_eq!((done["status"].as_str(), done["attempt"].as_u64()), (Some("completed"), Some(1)), "{done}");
+}
+
+#[tokio::test]
+async fn a_stop_without_patience_hands_the_job_back_at_no_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let impatience = [("WANSERVE_WORKERS_DRAIN_SECONDS", "1")];
+    let mut server = Program::start(folder.path(), &impatience);
+    let key = server.key();
+    let http = Http::new(&server.base, &key);
+    let id = http.submit(4).await;
+    http.job_until(&id, |job| job["stage"] == "denoising").await;
+    server.signal(Signal::INT);
+    assert!(server.ended().success(), "{}", server.log());
+
+    let server = Program::start(folder.path(), &[]);
+    let done = Http::new(&server.base, &key).ended(&id).await;
+    assert_eq!((done["status"].as_str(), done["attempt"].as_u64()), (Some("completed"), Some(1)), "{done}");
+}
