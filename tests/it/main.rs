@@ -1,8 +1,15 @@
 //! One binary for every integration test: linking once is what keeps CI short.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod auth;
+mod conventions;
+mod coverage;
 mod generate;
 mod goldens;
 mod layers;
 mod models;
 mod openapi;
 mod serve;
+mod support;
+mod videos;

@@ -1,0 +1,195 @@
+//! A worker that speaks the real lease protocol over HTTP and makes no pictures: what it does with a job is its script.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use wanserve::domain::asset::{Asset, Variant};
+use wanserve::domain::failure::{FailureClass, FailureCode};
+use wanserve::domain::id::WorkerId;
+use wanserve::domain::lease::{
+    Complete, Cost, Fail, Heartbeat, HeartbeatAnswer, HostedModel, Lease, LeaseAnswer, LeaseRequest,
+    PROTOCOL, Stored, Welcome, WorkerHello,
+};
+use wanserve::domain::model::ModelId;
+use wanserve::domain::stage::{Stage, Timings};
+
+use super::client::http;
+
+/// What every job becomes: enough of an MP4 for whoever looks at the first bytes only.
+pub(crate) const CLIP: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2mp41 and then one thousand frames";
+
+/// What every thumbnail is.
+pub(crate) const THUMBNAIL: &[u8] = b"RIFF\x04\0\0\0WEBP";
+
+/// What the worker does with a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// Makes the clip at once.
+    Complete,
+    /// Works without end, until it is told otherwise or the job is cancelled.
+    Hold,
+    /// Fails.
+    Fail(FailureCode),
+}
+
+/// A running worker; it ends when dropped.
+pub(crate) struct Worker {
+    script: watch::Sender<Script>,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    pub(super) async fn start(base: &str, token: &str, script: Script) -> Self {
+        let (sender, script) = watch::channel(script);
+        let mut hand =
+            Hand { base: base.to_owned(), token: token.to_owned(), http: http(), id: None, script };
+        hand.hello().await;
+        let task = tokio::spawn(async move {
+            loop {
+                hand.turn().await;
+            }
+        });
+        Self { script: sender, task }
+    }
+
+    /// Follows another script from now on, also with the job at hand.
+    pub(crate) fn follow(&self, script: Script) {
+        self.script.send_replace(script);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Hand {
+    base: String,
+    token: String,
+    http: reqwest::Client,
+    id: Option<WorkerId>,
+    script: watch::Receiver<Script>,
+}
+
+impl Hand {
+    async fn hello(&mut self) {
+        let hello = WorkerHello {
+            protocol: PROTOCOL,
+            name: format!("scripted-{}", uuid::Uuid::now_v7().simple()),
+            host: "here".to_owned(),
+            version: "0".to_owned(),
+            process: std::process::id(),
+            devices: Vec::new(),
+            models: models(),
+        };
+        let welcome: Welcome =
+            serde_json::from_value(self.call("/internal/v1/workers", &hello).await.unwrap()).unwrap();
+        self.id = Some(welcome.worker);
+    }
+
+    async fn turn(&mut self) {
+        let worker = self.id.unwrap();
+        let request = LeaseRequest { wait_ms: 5000, models: models(), devices: Vec::new() };
+        let answer = self.call(&format!("/internal/v1/workers/{worker}/lease"), &request).await;
+        let Some(answer) = answer else { return };
+        let answer: LeaseAnswer = serde_json::from_value(answer).unwrap();
+        if let Some(lease) = answer.lease {
+            self.work(worker, &lease).await;
+        }
+    }
+
+    async fn work(&mut self, worker: WorkerId, lease: &Lease) {
+        if let Some(input) = &lease.input {
+            let picture = self.request(Method::GET, &input.url).send().await.unwrap();
+            assert_eq!(picture.status(), StatusCode::OK);
+        }
+        let mut sequence = 0;
+        loop {
+            sequence += 1;
+            let beat = Heartbeat {
+                worker,
+                epoch: lease.epoch,
+                sequence,
+                stage: Stage::Denoising,
+                progress: 15,
+                step: 0,
+                devices: Vec::new(),
+            };
+            let answer = self.call(&format!("/internal/v1/leases/{}/heartbeat", lease.video), &beat).await;
+            let Some(answer) = answer else { return };
+            let answer: HeartbeatAnswer = serde_json::from_value(answer).unwrap();
+            if answer.cancel {
+                return self.fail(worker, lease, FailureCode::Cancelled, FailureClass::Cancelled).await;
+            }
+            let script = *self.script.borrow_and_update();
+            match script {
+                Script::Complete => return self.complete(worker, lease).await,
+                Script::Fail(code) => {
+                    return self.fail(worker, lease, code, FailureClass::Deterministic).await;
+                }
+                Script::Hold => {
+                    let pause = Duration::from_millis(50);
+                    let _ = tokio::time::timeout(pause, self.script.changed()).await;
+                }
+            }
+        }
+    }
+
+    async fn complete(&self, worker: WorkerId, lease: &Lease) {
+        let mut assets = Vec::new();
+        for target in &lease.uploads {
+            let (bytes, frames) = match target.variant {
+                Variant::Video => (CLIP, Some(lease.spec.frames.get())),
+                Variant::Thumbnail => (THUMBNAIL, None),
+                Variant::Spritesheet => continue,
+            };
+            let upload = self.request(Method::PUT, &target.url).body(bytes);
+            let stored: Stored = upload.send().await.unwrap().json().await.unwrap();
+            assets.push(Asset {
+                variant: target.variant,
+                bytes: stored.bytes,
+                sha256: stored.sha256,
+                width: lease.spec.size.width(),
+                height: lease.spec.size.height(),
+                num_frames: frames,
+                sheet: None,
+            });
+        }
+        let timings = Timings { denoise: Some(0.5), ..Timings::default() };
+        let cost = Cost { gpu_seconds: 0.75, gpu_count: 1, prompt_tokens: Some(9), peak_memory_bytes: 0 };
+        let done = Complete { worker, epoch: lease.epoch, assets, timings, cost, warnings: Vec::new() };
+        self.call(&format!("/internal/v1/leases/{}/complete", lease.video), &done).await;
+    }
+
+    async fn fail(&self, worker: WorkerId, lease: &Lease, code: FailureCode, class: FailureClass) {
+        let failed = Fail {
+            worker,
+            epoch: lease.epoch,
+            code,
+            class,
+            message: "as the script says".to_owned(),
+            timings: Timings::default(),
+            cost: Cost::default(),
+        };
+        self.call(&format!("/internal/v1/leases/{}/fail", lease.video), &failed).await;
+    }
+
+    /// The answer, or nothing if the server refused or is gone.
+    async fn call(&self, path: &str, body: &impl Serialize) -> Option<Value> {
+        let response = self.request(Method::POST, path).json(body).send().await.ok()?;
+        response.error_for_status().ok()?.json().await.ok()
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)
+    }
+}
+
+fn models() -> Vec<HostedModel> {
+    vec![HostedModel { id: ModelId::new("wan-tiny"), quant_linear: false, resident: true }]
+}

@@ -1,0 +1,10 @@
+//! `/v1/videos…` over HTTP, a file a verb.
+
+mod cancel;
+mod content;
+mod create;
+mod from_image;
+mod idempotency;
+mod list;
+mod read;
+mod remix;
