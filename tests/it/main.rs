@@ -5,6 +5,7 @@
 mod auth;
 mod conventions;
 mod coverage;
+mod crash;
 mod generate;
 mod goldens;
 mod layers;

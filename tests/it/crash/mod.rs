@@ -1,0 +1,5 @@
+//! Processes killed without warning, at random, under load. Afterwards nothing that was promised is missing or doubled.
+
+mod checker;
+mod store;
+mod victim;
