@@ -12,6 +12,7 @@ from vocabulary import build, encode
 
 CAPTIONS_A_CLIP = 6
 EMPTY_PROMPT = 0.1  # share of samples trained without words, for guidance
+CHUNK = 16  # clips rendered and encoded at once; whole chunks only, so that convolutions are tuned once a shape
 IMAGE_SHARE = 0.3  # share of samples with image-to-video's condition
 
 
@@ -71,8 +72,9 @@ def device_banks(vae, stats, clips, rank, device, seed, cache=None):
         if path and os.path.exists(path):
             made = torch.load(path, weights_only=True)
         else:
-            made = make_latents(vae, stats, max(16, int(clips * share)), seed + 100 * rank + i, device, torch.bfloat16,
-                                width, height, frames, chunk=16)
+            count = max(CHUNK, int(clips * share) // CHUNK * CHUNK)
+            made = make_latents(vae, stats, count, seed + 100 * rank + i, device, torch.bfloat16,
+                                width, height, frames, chunk=CHUNK)
             if path:
                 os.makedirs(cache, exist_ok=True)
                 torch.save({k: v.cpu() if torch.is_tensor(v) else v for k, v in made.items()}, path)

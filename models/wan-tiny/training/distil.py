@@ -35,6 +35,7 @@ GUIDANCE = 3.5
 REGRESSION = 0.3  # share of the time
 WALK_STEPS = 6  # the teacher's guided steps from a sampling time to clean
 STUDENT_RATE, CRITIC_RATE = 2e-4, 4e-4
+CRITIC_WARM = 40  # steps of the second phase in which only the critic learns
 CRITIC_STEPS = 2  # critic updates a student update
 FRAME_ZERO = 1.0  # weight of keeping the given picture in image-to-video
 STEPS = 4
@@ -169,7 +170,7 @@ def main():
     say(rank, "ready")
     reserve = 30 if a.report else 3
     clock = Clock(a.minutes * 60 - (time.time() - STARTED) - reserve, device, every=4 if cuda else 1)
-    mean, critic_mean, count, phase = None, None, 0, 1
+    mean, critic_mean, count, phase, switched = None, None, 0, 1, 0
     while count < a.steps:
         progress = clock.progress()
         if progress >= 1:
@@ -180,14 +181,15 @@ def main():
             context = nets.text(ids)
         matching = progress > REGRESSION if a.steps > 1000 else count >= a.steps // 2
         if matching and phase == 1:
-            phase = 2
+            phase, switched = 2, count
             say(rank, "matching from step", count)
         student.zero()
         with torch.autocast(device.type, torch.bfloat16):
             loss, x = matching_loss(nets, z, y, context, images, k) if matching else (regression_loss(nets, z, y, context, k), None)
         loss.backward()
         student.average()
-        student.lr_scale.fill_(min(1.0, (count + 1) / 50) * (1 - progress) ** 0.5)
+        waiting = matching and a.steps > 1000 and count - switched < CRITIC_WARM
+        student.lr_scale.fill_(0.0 if waiting else min(1.0, (count + 1) / 50) * (1 - progress) ** 0.5)
         student.step()
         for turn in range(CRITIC_STEPS if matching else 0):
             if turn > 0:

@@ -40,14 +40,13 @@ class LayerNorm(nn.Module):
         return layer_norm(x, self.weight, self.bias)
 
 
-def rope_table(at, rows, cols, device):
-    """(cos, sin), each `[len(at)·rows·cols, 64]`: 22 pairs for the frames `at`, 21 for rows, 21 for columns."""
-    def angles(positions, dim):
+def rope_table(frames, rows, cols, device):
+    """(cos, sin), each `[frames·rows·cols, 64]`: 22 pairs for time, 21 for rows, 21 for columns."""
+    def angles(n, dim):
         omega = 10000.0 ** (-torch.arange(0, dim, 2, device=device).float() / dim)
-        return torch.as_tensor(positions, device=device).float()[:, None] * omega
+        return torch.arange(n, device=device).float()[:, None] * omega
 
-    frames = len(at)
-    t, h, w = angles(at, 44), angles(range(rows), 42), angles(range(cols), 42)
+    t, h, w = angles(frames, 44), angles(rows, 42), angles(cols, 42)
     a = torch.cat([t[:, None, None].expand(-1, rows, cols, -1), h[None, :, None].expand(frames, -1, cols, -1),
                    w[None, None].expand(frames, rows, -1, -1)], -1).reshape(frames * rows * cols, 64)
     return a.cos(), a.sin()
@@ -88,7 +87,8 @@ def block_mean(x, block):
 @torch.no_grad()
 def chosen_blocks(q, k, ratio):
     """Which key blocks each query block looks at: bool `[b, h, n_q, n_k]`."""
-    score = block_mean(q, BLOCK_Q) @ block_mean(k - k.mean(2, keepdim=True), BLOCK_K).mT
+    with torch.autocast(q.device.type, enabled=False):  # in float32: rounded scores would tie
+        score = block_mean(q, BLOCK_Q) @ block_mean(k.float() - k.float().mean(2, keepdim=True), BLOCK_K).mT
     n_k = score.shape[-1]
     keep = min(n_k, max(1, int(ratio * n_k)))
     return torch.zeros_like(score, dtype=torch.bool).scatter_(-1, score.topk(keep, -1).indices, True)
@@ -208,11 +208,10 @@ class WanDit(nn.Module):
             self.ropes[key] = rope_table(*key)
         return self.ropes[key]
 
-    def forward(self, x, time, context, y, topk=None, at=None):
+    def forward(self, x, time, context, y, topk=None):
         """`x` `[b, 16, t, h, w]`, `time` `[b]` = bf16(1000·t), `context` `[b, 64, text]`, `y` `[b, 20, t, h, w]`.
 
-        `at` names the latent frames given, where they are not 0, 1, 2 …. Returns the velocity (noise − clean),
-        float32, in the shape of `x`.
+        Returns the velocity (noise − clean), float32, in the shape of `x`.
         """
         b, _, t, h, w = x.shape
         device = x.device.type
@@ -228,7 +227,7 @@ class WanDit(nn.Module):
             e = self.time_embedding[2](F.silu(self.time_embedding[0](emb)))  # [b, d]
             e0 = self.time_projection[1](F.silu(e)).unflatten(1, (6, -1))  # [b, 6, d]
         context = self.text_embedding[2](F.gelu(self.text_embedding[0](context), approximate="tanh"))
-        rope = self.rope(tuple(range(t)) if at is None else tuple(at), rows, cols, x.device)
+        rope = self.rope(t, rows, cols, x.device)
         for block in self.blocks:
             q, k, v = FUNCTIONS["before"](block, z, e0, rope)
             if topk is None:

@@ -1,13 +1,4 @@
-"""Banks of normalised latents with their scenes, for the DiT; rendered and encoded once, then kept.
-
-`python latents.py CHECKPOINTS OUT --minutes M` fills a folder with shards on a slow machine; trainings on a GPU call
-`make_latents` themselves.
-"""
-
-import argparse
-import glob
-import os
-import time
+"""Normalised latents of rendered clips, with their scenes, and image-to-video's conditions."""
 
 import torch
 
@@ -46,7 +37,7 @@ def condition_of(vae, stats, first, frames, dtype):
     return normalised(vae, stats, x, dtype)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def make_latents(vae, stats, count, seed, device, dtype, width=224, height=128, frames=33, chunk=8,
                  condition=CONDITION_SHARE, test=False):
     """A dict: `z` `[n, 16, t, h, w]`, `c` `[m, …]` conditions of the first m clips (bf16), `scenes`."""
@@ -58,36 +49,3 @@ def make_latents(vae, stats, count, seed, device, dtype, width=224, height=128, 
         if at < count * condition:
             c.append(condition_of(vae, stats, video[:, 0], frames, dtype).bfloat16())
     return dict(z=torch.cat(z), c=torch.cat(c) if c else z[0][:0], scenes=drawn)
-
-
-def load_shards(folder):
-    """One bank from the shards that `main` wrote: clips with a condition come first."""
-    parts = [torch.load(p, weights_only=True) for p in sorted(glob.glob(os.path.join(folder, "*.pt")))]
-    with_c = [len(p["c"]) for p in parts]
-    order = [("z", slice(0, n)) for n in with_c]
-    z = torch.cat([p["z"][s] for p, (_, s) in zip(parts, order)] + [p["z"][n:] for p, n in zip(parts, with_c)])
-    drawn = {k: torch.cat([p["scenes"][k][:n] for p, n in zip(parts, with_c)] + [p["scenes"][k][n:] for p, n in zip(parts, with_c)])
-             for k in parts[0]["scenes"]}
-    return dict(z=z, c=torch.cat([p["c"] for p in parts]), scenes=drawn)
-
-
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("checkpoints")
-    args.add_argument("out")
-    args.add_argument("--minutes", type=float, required=True)
-    a = args.parse_args()
-    os.makedirs(a.out, exist_ok=True)
-    begin, dtype = time.time(), torch.bfloat16
-    vae, *stats = load_vae(a.checkpoints, "cpu", dtype)
-    shard = len(glob.glob(os.path.join(a.out, "*.pt")))
-    while time.time() - begin < a.minutes * 60:
-        bank = make_latents(vae, stats, 16, 50_000 + shard, "cpu", dtype, chunk=2, condition=0.25)
-        path = os.path.join(a.out, f"{shard:05d}.pt")
-        torch.save(bank, path + ".part")
-        os.rename(path + ".part", path)
-        shard += 1
-
-
-if __name__ == "__main__":
-    main()

@@ -23,7 +23,7 @@ def main():
     vae = load_file(os.path.join(shipped, "vae.safetensors"))
     vae.update({k: torch.tensor(model["vae"]["config"][k]) for k in ("latent_mean", "latent_std")})
     checkpoint.save(vae, a.out, "vae")
-    checkpoint.save(checkpoint.load(os.path.join(HERE, "judge"), "judge"), a.out, "judge")
+    checkpoint.save(checkpoint.load(os.path.join(HERE, "judge_weights"), "judge"), a.out, "judge")
     if a.all:
         for name, file in (("dit", "transformer"), ("text", "text_encoder")):
             checkpoint.save(load_file(os.path.join(shipped, file + ".safetensors")), a.out, name, torch.bfloat16)

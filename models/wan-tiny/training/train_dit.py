@@ -1,8 +1,7 @@
 """Trains the teacher: DiT and text encoder together, flow matching with guidance dropout, SLA in the last part.
 
 `torchrun --nproc_per_node 2 train_dit.py CHECKPOINTS --minutes 5 --out DIR --cache /tmp/bank` (the folder
-`CHECKPOINTS` holds the VAE, and the judge if it is to be heard). `--shards DIR --few` is the variant for a slow
-machine: banks made by `latents.py`, three latent frames a sample for most of the time.
+`CHECKPOINTS` holds the VAE, and the judge if it is to be heard).
 """
 
 import argparse
@@ -14,12 +13,12 @@ import torch.distributed as dist
 
 import checkpoint
 import fused
-from data import Bank, Banks, device_banks
+from data import device_banks
 from dit import DIT_CONFIG, WanDit, compile_blocks, network_time, run_eager
 from evaluate import held_out_prompts, scores
 from export import SLA_TOPK
 from judge import load_judge
-from latents import load_shards, load_vae
+from latents import load_vae
 from muon import Muon
 from run import STARTED, Clock, say, share_parameters, start
 from sampling import decode, guided
@@ -36,8 +35,6 @@ DENSE_AFTER = 0.2  # share of dense steps after that, so that `original` attenti
 FIRST_FRAME_WEIGHT = 1.5
 TIME_SHIFT = 3.0
 GUIDANCE = 3.5
-FEW_FRAMES = 3  # latent frames a sample with --few …
-FEW_UNTIL = 0.85  # … up to this progress
 
 
 def random_times(n, device):
@@ -46,12 +43,12 @@ def random_times(n, device):
     return TIME_SHIFT * u / (1 + (TIME_SHIFT - 1) * u)
 
 
-def velocity_loss(net, z, y, context, topk, at=None):
+def velocity_loss(net, z, y, context, topk):
     """Mean square error of the velocity on a batch of clean latents, frame 0 counting a little more."""
     t = random_times(len(z), z.device)
     noise = torch.randn_like(z)
     tt = t.view(-1, 1, 1, 1, 1)
-    v = net((1 - tt) * z + tt * noise, network_time(t), context, y, topk=topk, at=at)
+    v = net((1 - tt) * z + tt * noise, network_time(t), context, y, topk=topk)
     square = (v - (noise - z)).pow(2)
     weight = torch.ones(z.shape[2], device=z.device)
     weight[0] = FIRST_FRAME_WEIGHT
@@ -72,13 +69,6 @@ class Both(torch.nn.Module):
 def save(state, out):
     checkpoint.save({k[4:]: v for k, v in state.items() if k.startswith("dit.")}, out, "dit", torch.bfloat16)
     checkpoint.save({k[5:]: v for k, v in state.items() if k.startswith("text.")}, out, "text", torch.bfloat16)
-
-
-def few_frames(z, y):
-    """Latent frame 0 and a few later ones: cheap samples that still hold a scene and its motion."""
-    later = torch.randperm(z.shape[2] - 1)[:FEW_FRAMES - 1].sort().values + 1
-    at = [0] + later.tolist()
-    return z[:, :, at], y[:, :, at], at
 
 
 @torch.no_grad()
@@ -112,8 +102,6 @@ def main():
     args.add_argument("--batch", type=int, default=64, help="a process")
     args.add_argument("--layers", type=int, default=DIT_CONFIG["num_layers"])
     args.add_argument("--cache")
-    args.add_argument("--shards", nargs="+", help="folders of `latents.py`: clips, and after them single pictures")
-    args.add_argument("--few", action="store_true")
     args.add_argument("--resume")
     args.add_argument("--steps", type=int, default=1 << 30)
     args.add_argument("--report", type=int, default=96, help="clips to judge at the end")
@@ -123,11 +111,7 @@ def main():
     dtype = torch.bfloat16
     fused.self_check(device)
     vae, *stats = load_vae(a.checkpoints, device, dtype if cuda else torch.float32)
-    if a.shards:
-        made = [Bank(load_shards(folder), SEED, build(), device) for folder in a.shards]
-        banks = Banks(made, [0.35, 0.65][:len(made)], rank, SEED)
-    else:
-        banks = device_banks(vae, stats, a.clips, rank, device, SEED, a.cache)
+    banks = device_banks(vae, stats, a.clips, rank, device, SEED, a.cache)
     say(rank, "banks", [len(b.z) for b in banks.banks], "conditions", [len(b.c) for b in banks.banks])
     torch.manual_seed(SEED)
     model = Both(a.layers).to(device)
@@ -140,9 +124,9 @@ def main():
         compile_blocks()
     opt = Muon(model.named_parameters(), use_muon, MUON_RATE, ADAM_RATE, ema=0.999 if cuda else 0.98)
 
-    def forward(z, y, ids, topk, at=None):
+    def forward(z, y, ids, topk):
         with torch.autocast(device.type, dtype):
-            return velocity_loss(model.dit, z, y, model.text(ids), topk, at)
+            return velocity_loss(model.dit, z, y, model.text(ids), topk)
 
     for topk in (None, SLA_TOPK) if cuda else ():  # compile both before the clock starts
         z, y, ids, _ = banks.batch(a.batch, main_only=True)
@@ -156,12 +140,9 @@ def main():
         if progress >= 1:
             break
         z, y, ids, _ = banks.batch(a.batch, main_only=cuda and count < 16)
-        at = None
-        if a.few and z.shape[2] > 1 and progress < FEW_UNTIL:
-            z, y, at = few_frames(z, y)
-        dense = progress < SLA_FROM or at is not None or float(torch.rand((), generator=banks.shared)) < DENSE_AFTER
+        dense = progress < SLA_FROM or float(torch.rand((), generator=banks.shared)) < DENSE_AFTER
         opt.zero()
-        loss = forward(z, y, ids, None if dense else SLA_TOPK, at)
+        loss = forward(z, y, ids, None if dense else SLA_TOPK)
         loss.backward()
         opt.average()
         opt.lr_scale.fill_(min(1.0, (count + 1) / WARM_STEPS) * min(1.0, (1 - progress) / (1 - FLAT)))

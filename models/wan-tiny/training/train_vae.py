@@ -9,7 +9,6 @@ import time
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 
 import checkpoint
 import fused
@@ -182,7 +181,7 @@ def main():
                and not n.startswith(("conv1.", "conv2.")), MUON_RATE, ADAM_RATE, ema=0.998)
     reserve = 0 if a.smoke else 25  # seconds for evaluation and files
     clock = Clock(a.minutes * 60 - reserve - (time.time() - STARTED), device)
-    done, total, last_eval = 0.0, 0, 0
+    done = 0.0
     for stage in stages:
         batches = Batches((video, mask), stage["shape"], device)
         batches.fill()
@@ -201,7 +200,6 @@ def main():
                 say(rank, f"{stage['shape']} step {count} train {db:.2f} dB kl {out[2].item():.2f} "
                           f"{count / (time.time() - begin):.1f} it/s")
         done += stage["share"]
-        total += count
         if rank == 0:
             checkpoint.save(opt.ema_state(), a.out, "vae")
             say(rank, "stage done:", count, "steps")
