@@ -1,7 +1,7 @@
 //! The engine against outputs of the reference implementation, as `examples/parity` runs them.
 
 #[path = "../../examples/parity/array.rs"]
-mod array;
+pub(crate) mod array;
 #[path = "../../examples/parity/case.rs"]
 mod case;
 

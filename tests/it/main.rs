@@ -14,3 +14,4 @@ mod openapi;
 mod serve;
 mod support;
 mod videos;
+mod wan_tiny;
