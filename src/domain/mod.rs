@@ -11,6 +11,7 @@ pub mod device;
 pub mod estimate;
 pub mod event;
 pub mod failure;
+mod html;
 pub mod id;
 pub mod job;
 pub mod key;

@@ -2,6 +2,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::html::unescape;
+
 /// The text that the encoder reads: [`normalize_prompt`] if wanted, then [`clean_prompt`].
 pub fn effective_prompt(prompt: &str, normalize: bool) -> String {
     if normalize { clean_prompt(&normalize_prompt(prompt)) } else { clean_prompt(prompt) }
@@ -24,10 +26,23 @@ pub fn normalize_prompt(prompt: &str) -> String {
 /// What the reference implementation does to every prompt: broken encodings repaired, HTML entities resolved twice,
 /// white space collapsed.
 pub fn clean_prompt(prompt: &str) -> String {
-    let repaired = plsfix::fix_text(prompt, None);
-    let once = html_escape::decode_html_entities(&repaired);
-    let twice = html_escape::decode_html_entities(&once);
-    collapse_white_space(&twice)
+    let plain = without_terminal_escapes(prompt);
+    let repaired = plsfix::fix_text(&plain, None);
+    collapse_white_space(&unescape(&unescape(&repaired)))
+}
+
+/// Without the sequences that colour a terminal's text: ESC, `[`, digits and semicolons, a letter.
+fn without_terminal_escapes(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let after = part.trim_start_matches(|symbol: char| symbol.is_ascii_digit() || symbol == ';');
+        match after.strip_prefix(|symbol: char| symbol.is_ascii_alphabetic()) {
+            Some(rest) => plain.push_str(rest),
+            None => plain.extend(["\u{1b}[", part]),
+        }
+    }
+    plain
 }
 
 /// Whether most letters are outside the Latin script. Without any letter: no.
@@ -93,6 +108,9 @@ mod tests {
     fn cleaning_repairs_encodings_and_resolves_entities_twice() {
         assert_eq!(clean_prompt("a &amp;lt; b"), "a < b");
         assert_eq!(clean_prompt(" schÃ¶n \n "), "schön");
+        assert_eq!(clean_prompt("Ãœber MÃ¼nchen"), "Über München");
+        assert_eq!(clean_prompt("a\u{7}b\u{1b}[1;31mred\u{1b}[0m &copy"), "abred ©");
+        assert_eq!(clean_prompt("â€œquotedâ€\u{9d} ﬁne ｆｕｌｌ！"), "\"quoted\" fine full!");
         assert_eq!(effective_prompt("猫，", true), "猫,");
     }
 
