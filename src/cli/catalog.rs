@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 
 use crate::config::Models;
 use crate::domain::request::{DeployedModel, ModelCatalog};
-use crate::engine::weights::Library;
+use crate::engine::models::wan::LinearFormat;
+use crate::engine::weights::{Library, Model};
 
 /// Also searched beside the program, so that a clone's build finds the bundled model from any folder.
 pub(super) fn library(models: &Models) -> Library {
@@ -18,15 +19,18 @@ pub(super) fn library(models: &Models) -> Library {
 /// Every configured model. Fails with the first that is not there.
 pub(super) fn deployed(models: &Models) -> Result<ModelCatalog> {
     let library = library(models);
-    let deployed = models.serve.iter().map(|id| {
-        let model = library.find(id).with_context(|| format!("models.serve: {id}"))?;
-        Ok(DeployedModel {
-            id: model.id().clone(),
-            capabilities: model.capabilities().clone(),
-            quant_linear: vec![false],
-            created: model.created(),
-            owned_by: model.owned_by().to_owned(),
-        })
-    });
+    let find = |id: &String| library.find(id).with_context(|| format!("models.serve: {id}"));
+    let deployed = models.serve.iter().map(|id| find(id).map(|model| deployed_model(&model)));
     Ok(ModelCatalog::new(deployed.collect::<Result<_>>()?, models.openai_aliases))
+}
+
+/// A model as requests are judged by it: in the number format of its files.
+pub(super) fn deployed_model(model: &Model) -> DeployedModel {
+    DeployedModel {
+        id: model.id().clone(),
+        capabilities: model.capabilities().clone(),
+        quant_linear: vec![model.architecture().linear_format == LinearFormat::Int8],
+        created: model.created(),
+        owned_by: model.owned_by().to_owned(),
+    }
 }

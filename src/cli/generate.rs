@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::catalog::deployed_model;
 use super::models::ModelsFolders;
 use crate::domain::picture::Picture;
-use crate::domain::request::{self, Accepted, DeployedModel, ModelCatalog, SourceImage, VideoRequest};
+use crate::domain::request::{self, Accepted, ModelCatalog, SourceImage, VideoRequest};
 use crate::domain::stage::Stage;
 use crate::domain::video::ImageFit;
 use crate::domain::warning::Warning;
 use crate::engine::image::fit;
-use crate::engine::models::wan::LinearFormat;
 use crate::engine::weights::Model;
 use crate::engine::{Listener, Pipeline, Stop};
 use crate::media::{EncodeError, Mp4Encoder, decode_picture};
@@ -86,7 +86,7 @@ pub(super) struct GenerateArgs {
 /// Shows progress on standard error, the finished file's name on standard output.
 pub(super) fn run_generate(args: GenerateArgs) -> Result<ExitCode> {
     let device = args.device.parse()?;
-    let model = args.folders.library().find(&args.model)?;
+    let model = args.folders.library()?.find(&args.model)?;
     let picture = args.image.as_deref().map(read_picture).transpose()?;
     let accepted = accept(&args, &model, picture.as_ref())?;
     let spec = &accepted.spec;
@@ -139,7 +139,11 @@ fn read_picture(path: &Path) -> Result<Picture> {
 
 /// Judges the arguments by the rules of the HTTP contract, with this one model.
 fn accept(args: &GenerateArgs, model: &Model, picture: Option<&Picture>) -> Result<Accepted> {
-    let catalog = ModelCatalog::new(vec![deployed(model)], false);
+    let mut deployed = deployed_model(model);
+    if !deployed.quant_linear.contains(&true) {
+        deployed.quant_linear.push(true); // plain layers are quantised while loading
+    }
+    let catalog = ModelCatalog::new(vec![deployed], false);
     let context = request::Context {
         catalog: &catalog,
         image: picture.map(|picture| SourceImage { width: picture.width(), height: picture.height() }),
@@ -147,20 +151,6 @@ fn accept(args: &GenerateArgs, model: &Model, picture: Option<&Picture>) -> Resu
         callbacks: false,
     };
     request::accept(&typed(args, model), &context).map_err(|fault| anyhow::anyhow!("{fault}"))
-}
-
-fn deployed(model: &Model) -> DeployedModel {
-    let quant_linear = match model.architecture().linear_format {
-        LinearFormat::Bf16 => vec![false, true],
-        LinearFormat::Int8 => vec![true],
-    };
-    DeployedModel {
-        id: model.id().clone(),
-        capabilities: model.capabilities().clone(),
-        quant_linear,
-        created: model.created(),
-        owned_by: model.owned_by().to_owned(),
-    }
 }
 
 fn typed(args: &GenerateArgs, model: &Model) -> VideoRequest {

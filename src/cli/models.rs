@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
+use super::catalog::library;
 use super::confine::{again_confined, confine};
+use crate::config::{Config, Flags, Sources};
 use crate::domain::model::ModelId;
 use crate::engine::weights::{Import, Library, Model, SYNTHETIC_MODELS, SYNTHETIC_PREFIX, verify};
 
@@ -31,22 +33,19 @@ enum ModelsCommand {
 /// Where models are looked for.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ModelsFolders {
-    /// Folder that holds a folder for each model; may be given several times [default: models, and beside the program]
+    /// Folder that holds a folder for each model; may be given several times [default: as configured, and beside the program]
     #[arg(long = "models-dir", value_name = "DIR")]
     folders: Vec<PathBuf>,
 }
 
 impl ModelsFolders {
-    /// The folders named; without any, those of a clone or an installation.
-    pub(super) fn library(&self) -> Library {
+    /// The folders named; without any, those of the configuration.
+    pub(super) fn library(&self) -> Result<Library> {
         if !self.folders.is_empty() {
-            return Library::new(self.folders.clone());
+            return Ok(Library::new(self.folders.clone()));
         }
-        let library = Library::new(vec![PathBuf::from(DEFAULT_FOLDER)]);
-        match std::env::current_exe() {
-            Ok(program) => library.beside(&program),
-            Err(_) => library,
-        }
+        let config = Config::load(Sources::of_process(None, Flags::default()))?;
+        Ok(library(&config.models))
     }
 }
 
@@ -95,9 +94,9 @@ struct VerifyArgs {
 /// Prints to standard output; the exit status says whether all is well.
 pub(super) fn run_models(args: ModelsArgs) -> Result<ExitCode> {
     match args.command {
-        ModelsCommand::List(folders) => list(&folders.library()),
+        ModelsCommand::List(folders) => list(&folders.library()?),
         ModelsCommand::Import(args) => import(*args),
-        ModelsCommand::Verify(args) => verify_model(&args.folders.library().find(&args.id)?),
+        ModelsCommand::Verify(args) => verify_model(&args.folders.library()?.find(&args.id)?),
     }
 }
 

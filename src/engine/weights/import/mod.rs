@@ -21,7 +21,7 @@ use super::architecture::{Architecture, published_capabilities};
 use super::check::check_file;
 use super::digest::sha256_of;
 use super::manifest::{FileEntry, MANIFEST_FILE, Manifest, ManifestParts};
-use super::{WeightError, write_safetensors};
+use super::{Library, Model, WeightError, write_safetensors};
 use checkpoint::Checkpoint;
 use description::Description;
 use recognise::recognise;
@@ -158,13 +158,16 @@ impl Import {
 /// A model folder being written beside its place; removed unless it gets there.
 struct Staging {
     folder: tempfile::TempDir,
+    /// Models that are there already.
+    others: Vec<Model>,
 }
 
 impl Staging {
     fn create(models_folder: &Path, id: &ModelId) -> Result<Self, WeightError> {
         std::fs::create_dir_all(models_folder).map_err(WeightError::io(models_folder))?;
         let folder = tempfile::Builder::new().prefix(&format!(".importing-{id}-")).tempdir_in(models_folder);
-        Ok(Self { folder: folder.map_err(WeightError::io(models_folder))? })
+        let others = Library::new(vec![models_folder.to_owned()]).list().into_iter().filter_map(Result::ok);
+        Ok(Self { folder: folder.map_err(WeightError::io(models_folder))?, others: others.collect() })
     }
 
     /// Writes the tensors of a checkpoint, as stored.
@@ -189,7 +192,27 @@ impl Staging {
 
     fn entry(&self, name: &str) -> Result<FileEntry, WeightError> {
         let (sha256, bytes) = sha256_of(&self.folder.path().join(name))?;
-        Ok(FileEntry { file: name.into(), sha256, bytes })
+        let entry = FileEntry { file: name.into(), sha256, bytes };
+        self.share(&entry);
+        Ok(entry)
+    }
+
+    /// Models share autoencoder and text encoder (11 GB): a file that another model has takes its space once.
+    /// Where the file system has no hard links, the copy stays.
+    fn share(&self, entry: &FileEntry) {
+        let same = |other: &&FileEntry| other.sha256 == entry.sha256 && other.bytes == entry.bytes;
+        let twin = self.others.iter().find_map(|model| {
+            let other = model.manifest()?.files().find(same)?;
+            other.locate(model.folder()?).ok()
+        });
+        let (own, link) = (self.folder.path().join(&entry.file), self.folder.path().join("link"));
+        if let Some(twin) = twin
+            && std::fs::hard_link(twin, &link).is_ok()
+            && std::fs::rename(&link, &own).is_err()
+        {
+            // The copy is still in its place; a stray name would go with the folder into the library.
+            std::fs::remove_file(&link).ok();
+        }
     }
 
     /// Gives the folder its name, complete with manifest.

@@ -95,6 +95,20 @@ fn a_pair_becomes_two_files_of_one_model() {
 }
 
 #[test]
+fn a_file_that_another_model_has_takes_its_space_once() {
+    use std::os::unix::fs::MetadataExt;
+    let mut bench = Bench::new();
+    bench.import.run().unwrap();
+    bench.import.id = ModelId::new("second");
+    bench.import.run().unwrap();
+    let inode = |id: &str| {
+        std::fs::metadata(bench.import.models_folder.join(id).join("vae.safetensors")).unwrap().ino()
+    };
+    assert_eq!(inode("copy"), inode("second"));
+    assert_eq!(std::fs::read_dir(bench.import.models_folder.join("second")).unwrap().count(), 5);
+}
+
+#[test]
 fn what_is_wrong_with_a_checkpoint_is_named() {
     let bench = Bench::new();
     let dit = &bench.import.transformer;
