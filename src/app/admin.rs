@@ -33,6 +33,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
             .route("/workers/{worker}/resume", web::post().to(resume))
             .route("/queue", web::get().to(queue)),
     );
+    config.default_service(web::to(|| async { Err::<HttpResponse, _>(AdminError::NoRoute) }));
 }
 
 /// A refusal, in the envelope of the main API.
@@ -44,6 +45,10 @@ enum AdminError {
     Forbidden,
     #[error("no such worker")]
     NoWorker,
+    #[error("no such route")]
+    NoRoute,
+    #[error("the body is not understood: {0}")]
+    Body(#[from] serde_json::Error),
     #[error("the server had an internal error")]
     Jobs(#[from] JobsError),
 }
@@ -54,7 +59,8 @@ impl actix_web::ResponseError for AdminError {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::NoWorker => StatusCode::NOT_FOUND,
+            Self::NoWorker | Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::Jobs(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -64,6 +70,8 @@ impl actix_web::ResponseError for AdminError {
             Self::Unauthorized => ("authentication_error", "invalid_api_key"),
             Self::Forbidden => ("permission_error", "insufficient_scope"),
             Self::NoWorker => ("invalid_request_error", "worker_not_found"),
+            Self::NoRoute => ("invalid_request_error", "unknown_url"),
+            Self::Body(_) => ("invalid_request_error", "invalid_value"),
             Self::Jobs(_) => ("server_error", "internal_error"),
         };
         if let Self::Jobs(error) = self {
@@ -100,6 +108,7 @@ enum Mode {
     Hard,
 }
 
+/// The body of a restart; empty means all defaults.
 #[derive(Debug, Default, Deserialize)]
 struct Restart {
     #[serde(default)]
@@ -110,11 +119,12 @@ async fn restart(
     request: HttpRequest,
     admin: web::Data<Admin>,
     worker: web::Path<String>,
-    body: Option<web::Json<Restart>>,
+    body: web::Bytes,
 ) -> Result<HttpResponse, AdminError> {
     admin.check(&request).await?;
     let found = admin.worker(&worker)?;
-    match body.map(|body| body.into_inner().mode).unwrap_or_default() {
+    let wish = if body.is_empty() { Restart::default() } else { serde_json::from_slice(&body)? };
+    match wish.mode {
         Mode::Hard if admin.supervisor.kill(&found.name) => {}
         // A worker of another machine can only be asked.
         Mode::Hard => admin.order(&found, Orders { drain: true, restart: true, stop: true })?,

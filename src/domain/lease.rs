@@ -47,12 +47,18 @@ pub struct WorkerHello {
 }
 
 /// A device that a worker holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Device {
     pub index: u32,
     /// Empty for a CPU.
     pub uuid: String,
     pub name: String,
+    /// Version of the driver; empty for a CPU.
+    #[serde(default)]
+    pub driver: String,
+    /// Such as `9.0`; empty for a CPU.
+    #[serde(default)]
+    pub compute_capability: String,
     #[serde(default)]
     pub stats: DeviceStats,
 }

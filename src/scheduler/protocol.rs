@@ -330,7 +330,16 @@ impl Inner {
 
     fn free(&self, video: VideoId, epoch: u32) -> Option<Held> {
         let now = self.parts.clock.monotonic();
-        let held = self.state().end_lease(video, epoch, now);
+        let held = {
+            let mut state = self.state();
+            let held = state.end_lease(video, epoch, now);
+            if let Some(held) = &held {
+                let holder = held.job.status.holder.as_ref();
+                let worker = holder.and_then(|holder| state.workers.get(holder.worker));
+                report::freed(&self.parts.metrics, held, worker, now);
+            }
+            held
+        };
         self.ended.notify_waiters();
         self.work.notify_waiters();
         held

@@ -1,9 +1,11 @@
 //! What the scheduler counts. Reads jobs, writes metrics, decides nothing.
 
 use super::Scheduler;
-use super::workers::WorkerState;
+use super::leases::Held;
+use super::workers::{Worker, WorkerState};
+use crate::domain::clock::Moment;
 use crate::domain::job::{Job, JobState};
-use crate::domain::lease::Cost;
+use crate::domain::lease::{Cost, Device};
 use crate::domain::stage::Timings;
 use crate::metrics::Metrics;
 
@@ -17,6 +19,7 @@ impl Scheduler {
         metrics.jobs_running.clear();
         metrics.worker_state.clear();
         metrics.model_loaded.clear();
+        metrics.gpu_info.clear();
         let backlog = self.backlog();
         let workers = self.workers();
         for model in workers.iter().flat_map(|worker| &worker.models) {
@@ -47,6 +50,10 @@ impl Scheduler {
             for device in &worker.devices {
                 let labels = [worker.name.as_str(), &device.index.to_string()];
                 let stats = &device.stats;
+                if !device.uuid.is_empty() {
+                    let Device { uuid, name, driver, compute_capability, .. } = device;
+                    metrics.gpu_info.set([labels[0], labels[1], uuid, name, driver, compute_capability], 1.0);
+                }
                 metrics.gpu_memory_used_bytes.set(labels, stats.memory_used_bytes as f64);
                 metrics.gpu_memory_capacity_bytes.set(labels, stats.memory_total_bytes as f64);
                 metrics.gpu_process_memory_used_bytes.set(labels, stats.process_memory_used_bytes as f64);
@@ -65,6 +72,19 @@ pub(super) fn handed_out(metrics: &Metrics, job: &Job, first: bool) {
     if let Some(started) = job.status.started_at.filter(|_| first) {
         let waited = started.since(job.created_at).as_secs_f64();
         metrics.job_queue_wait_seconds.observe([model], waited);
+    }
+}
+
+/// A worker is free again. One that is gone already held its first device.
+pub(super) fn freed(metrics: &Metrics, held: &Held, worker: Option<&Worker>, now: Moment) {
+    let Some(holder) = &held.job.status.holder else { return };
+    let seconds = now.since(held.since).as_secs_f64();
+    let indices: Vec<u32> = match worker {
+        Some(worker) => worker.hello.devices.iter().map(|device| device.index).collect(),
+        None => vec![0],
+    };
+    for index in indices {
+        metrics.gpu_busy_seconds_total.add([&holder.name, &index.to_string()], seconds);
     }
 }
 

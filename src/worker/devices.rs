@@ -34,16 +34,20 @@ impl Devices {
     pub(super) fn describe(&self) -> Vec<Device> {
         let stats = self.stats()[0];
         let (index, gpu) = match self.name {
-            DeviceName::Cpu => {
-                return vec![Device { index: 0, uuid: String::new(), name: "cpu".to_owned(), stats }];
-            }
+            DeviceName::Cpu => (0, None),
             DeviceName::Cuda(index) => (index, self.gpu(index)),
         };
-        let text = |text: Option<String>| text.unwrap_or_default();
+        let Some(gpu) = gpu else {
+            return vec![Device { index, name: self.name.to_string(), stats, ..Device::default() }];
+        };
+        let driver = self.nvml.as_ref().and_then(|nvml| nvml.sys_driver_version().ok());
+        let capability = gpu.cuda_compute_capability().map(|it| format!("{}.{}", it.major, it.minor));
         vec![Device {
             index,
-            uuid: text(gpu.as_ref().and_then(|gpu| gpu.uuid().ok())),
-            name: text(gpu.as_ref().and_then(|gpu| gpu.name().ok())),
+            uuid: gpu.uuid().unwrap_or_default(),
+            name: gpu.name().unwrap_or_default(),
+            driver: driver.unwrap_or_default(),
+            compute_capability: capability.unwrap_or_default(),
             stats,
         }]
     }

@@ -194,8 +194,8 @@ impl Engine {
             Err(error) => return Err(Failure { cost, ..explain(error, broken, progress) }),
         };
         let computed = generated.timings;
-        let stages = [computed.text_encode, computed.image_encode, computed.denoise, computed.decode];
-        cost.gpu_seconds = stages.into_iter().flatten().sum();
+        // A model that had to be loaded in another number format is not charged.
+        cost.gpu_seconds -= computed.model_load.unwrap_or(0.0);
         cost.prompt_tokens = Some(generated.prompt_tokens);
         let muxing = Instant::now();
         progress.enter(Stage::Muxing);

@@ -40,6 +40,7 @@ async fn a_prompt_becomes_a_video_over_http() {
         "wanserve_frames_generated_total{model=\"wan-tiny\",resolution=\"128p\"} 17",
         "wanserve_worker_state{state=\"idle\",worker=\"cpu\"} 1",
         "wanserve_model_loaded{model=\"wan-tiny\",quant_linear=\"false\",worker=\"cpu\"} 1",
+        "wanserve_gpu_busy_seconds_total{gpu=\"0\",worker=\"cpu\"}",
         "wanserve_queue_depth{model=\"wan-tiny\"} 0",
     ] {
         assert!(metrics.contains(line), "{line} is not in:\n{metrics}");

@@ -52,6 +52,7 @@ async fn an_operator_restarts_a_worker_and_others_may_not() {
     assert_eq!(project.bytes("/admin/v1/workers", ("accept", "*/*")).await.0, 403);
     let nobody = Http::new(&server.admin, "nonsense");
     assert_eq!(nobody.bytes("/admin/v1/queue", ("accept", "*/*")).await.0, 401);
+    assert_eq!(nobody.bytes("/elsewhere", ("accept", "*/*")).await.0, 404);
 }
 
 #[tokio::test]

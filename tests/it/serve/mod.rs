@@ -5,4 +5,5 @@ mod clip;
 mod commands;
 mod kill;
 mod program;
+mod remote;
 mod stop;

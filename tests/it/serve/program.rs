@@ -118,6 +118,15 @@ impl Http {
         (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
     }
 
+    /// Asks until the answer has that status.
+    pub(super) async fn until_status(&self, path: &str, wanted: u16) {
+        let deadline = Instant::now() + DEADLINE;
+        while self.bytes(path, ("accept", "*/*")).await.0 != wanted {
+            assert!(Instant::now() < deadline, "{path} is never {wanted}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Submits the shortest clip of that many steps.
     pub(super) async fn submit(&self, steps: u32) -> String {
         let body = json!({"prompt": "a red ball rolls to the right", "num_frames": 17, "num_steps": steps, "seed": 7});

@@ -38,3 +38,17 @@ async fn a_stop_without_patience_hands_the_job_back_at_no_cost() {
     let done = Http::new(&server.base, &key).ended(&id).await;
     assert_eq!((done["status"].as_str(), done["attempt"].as_u64()), (Some("completed"), Some(1)), "{done}");
 }
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let patience = [("WANSERVE_WORKERS_DRAIN_SECONDS", "200")];
+    let mut server = Program::start(folder.path(), &patience);
+    let http = Http::new(&server.base, &server.key());
+    let id = http.submit(4).await;
+    http.job_until(&id, |job| job["status"] == "in_progress").await;
+    server.signal(Signal::TERM);
+    http.until_status("/readyz", 503).await;
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended().code(), Some(130), "{}", server.log());
+}
