@@ -10,7 +10,7 @@ use utoipa_actix_web::{AppExt, UtoipaApp};
 use super::headers::finish;
 use super::openapi::complete;
 use super::routes::fallback::{KnownPaths, fallback};
-use super::routes::{docs, health, models, videos};
+use super::routes::{docs, health, models, videos, webhooks};
 use super::state::Api;
 
 /// The application of the main listener.
@@ -58,8 +58,20 @@ where
         .service(videos::delete_video)
         .service(videos::video_content)
         .service(videos::head_video_content)
+        .service(videos::video_events)
         .service(videos::cancel_video)
         .service(videos::remix_video)
+        .service(webhooks::get_callback_secret)
+        .service(webhooks::rotate_callback_secret)
+        .service(webhooks::create_endpoint)
+        .service(webhooks::list_endpoints)
+        .service(webhooks::get_endpoint)
+        .service(webhooks::update_endpoint)
+        .service(webhooks::delete_endpoint)
+        .service(webhooks::rotate_secret)
+        .service(webhooks::test_endpoint)
+        .service(webhooks::list_deliveries)
+        .service(webhooks::redeliver)
         .service(models::list_models)
         .service(models::get_model)
         .service(health::healthz)

@@ -39,6 +39,10 @@ permissions! {
     WriteVideos = Some(Scope::VideosWrite);
     /// Delete videos.
     DeleteVideos = Some(Scope::VideosDelete);
+    /// See webhook endpoints and deliveries.
+    ReadWebhooks = Some(Scope::WebhooksRead);
+    /// Change webhook endpoints and repeat deliveries.
+    WriteWebhooks = Some(Scope::WebhooksWrite);
     /// See the models.
     ReadModels = Some(Scope::ModelsRead);
 }

@@ -5,8 +5,10 @@ use bytes::Bytes;
 
 use super::body::ImageInput;
 use super::errors::{ApiError, ErrorCode};
+use super::state::Api;
 use crate::domain::request::SourceImage;
 use crate::media::{PictureError, decode_picture};
+use crate::net::{FetchError, Purpose};
 
 /// A picture that can be the first frame.
 #[derive(Debug)]
@@ -20,12 +22,11 @@ pub(crate) struct CheckedPicture {
 }
 
 /// Decodes the picture that was handed over as the field `param`.
-pub(crate) async fn check(param: &str, input: ImageInput) -> Result<CheckedPicture, ApiError> {
+pub(crate) async fn check(api: &Api, param: &str, input: ImageInput) -> Result<CheckedPicture, ApiError> {
     let bytes = match input {
         ImageInput::Bytes(bytes) => bytes,
-        ImageInput::Url(_) => {
-            let message = "this server does not fetch pictures; send a file or a data URL";
-            return Err(ApiError::new(ErrorCode::ImageUrlNotAllowed, message).about(param));
+        ImageInput::Url(url) => {
+            api.outgoing.fetch_image(&url).await.map_err(|error| not_fetched(api, &error).about(param))?
         }
         ImageInput::File(_) => {
             let message = "this server keeps no files; send a file part or a data URL";
@@ -41,6 +42,19 @@ pub(crate) async fn check(param: &str, input: ImageInput) -> Result<CheckedPictu
     let sides = sides.await.map_err(|error| ApiError::internal(&error))?;
     let sides = sides.map_err(|error| refused(&error).about(param))?;
     Ok(CheckedPicture { bytes, sides, content_type })
+}
+
+/// Says no more than the contract: which address or answer it was is nobody's business.
+fn not_fetched(api: &Api, error: &FetchError) -> ApiError {
+    tracing::debug!(%error, "a picture was not fetched");
+    match error {
+        FetchError::Refused(_) => {
+            api.metrics.outbound_blocked_total.increment([Purpose::Image.as_str()]);
+            ApiError::new(ErrorCode::ImageUrlNotAllowed, "the URL is not allowed")
+        }
+        FetchError::TooLarge => ApiError::new(ErrorCode::ImageTooLarge, "the image is too large"),
+        FetchError::Failed(_) => ApiError::new(ErrorCode::ImageFetchFailed, "the image cannot be fetched"),
+    }
 }
 
 fn refused(error: &PictureError) -> ApiError {

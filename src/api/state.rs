@@ -10,7 +10,9 @@ use crate::domain::clock::{Clock, Random};
 use crate::domain::request::ModelCatalog;
 use crate::jobs::{Jobs, Keys};
 use crate::metrics::Metrics;
+use crate::net::Outgoing;
 use crate::store::Store;
+use crate::webhooks::Webhooks;
 
 /// The answer to whether the server can work now.
 pub type ReadinessCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Readiness> + Send>> + Send + Sync>;
@@ -21,6 +23,9 @@ pub struct Api {
     pub store: Arc<dyn Store>,
     pub keys: Keys,
     pub catalog: ModelCatalog,
+    pub webhooks: Webhooks,
+    /// Fetches pictures.
+    pub outgoing: Outgoing,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub metrics: Arc<Metrics>,

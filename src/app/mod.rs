@@ -2,13 +2,14 @@
 //!
 //! Read in this order: the whole (`server`), its folder (`data_folder`),
 //! the sockets (`listeners`), the operator's API (`admin`), the worker processes (`devices`, `supervisor`), whether it can work
-//! (`readiness`), and what the storage takes (`measured`).
+//! (`readiness`), what the storage takes (`measured`), and what goes out (`outside`).
 
 mod admin;
 mod data_folder;
 mod devices;
 mod listeners;
 mod measured;
+mod outside;
 mod readiness;
 mod server;
 mod supervisor;

@@ -15,6 +15,7 @@ use super::admin::{self, Admin};
 use super::data_folder::{DataFolder, DataFolderError};
 use super::listeners::{self, ListenError, Running, Servers};
 use super::measured::Measured;
+use super::outside::{self, Outside};
 use super::supervisor::{Launch, Supervisor};
 use super::{devices, readiness};
 use crate::api::{self, Api};
@@ -30,6 +31,7 @@ use crate::metrics::{KnownLabels, Metrics};
 use crate::scheduler::{self, Parts, Policy, Scheduler, SystemClock, SystemRandom, WorkerAccess};
 use crate::storage::{Local, Storage};
 use crate::store::{Sqlite, Store, StoreError};
+use crate::webhooks::{Courier, SecretBox};
 
 /// Threads that answer the API: the work is done elsewhere, so more would only wait.
 const API_THREADS: usize = 4;
@@ -65,6 +67,8 @@ pub enum ServeError {
     FirstKey(#[from] JobsError),
     #[error("the file store cannot be used: {0}")]
     Storage(#[source] std::io::Error),
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[source] reqwest::Error),
     #[error("a listener failed: {0}")]
     Http(#[source] std::io::Error),
 }
@@ -105,6 +109,7 @@ struct Server {
     jobs: Jobs,
     keys: Keys,
     catalog: ModelCatalog,
+    outside: Outside,
 }
 
 impl Server {
@@ -139,8 +144,16 @@ impl Server {
             random: random.clone(),
             metrics: metrics.clone(),
         });
+        let outside = Outside::new(Courier {
+            store: store.clone(),
+            outgoing: outside::outgoing(&config.outgoing).map_err(ServeError::Tls)?,
+            secrets: SecretBox::new(secrets.pepper.expose()),
+            clock: clock.clone(),
+            random: random.clone(),
+            metrics: metrics.clone(),
+        });
         let keys = Keys::new(store.clone(), clock.clone(), random.clone(), secrets.pepper);
-        Ok(Self { store, storage, clock, random, metrics, scheduler, jobs, keys, catalog })
+        Ok(Self { store, storage, clock, random, metrics, scheduler, jobs, keys, catalog, outside })
     }
 
     async fn run(
@@ -169,7 +182,7 @@ impl Server {
         servers.add(self.main_server(config, main, listen)?);
         let gauges = self.scheduler.clone();
         self.metrics.before_scrape(move || gauges.gauge());
-        let loops = Loops::start(&self.scheduler, &self.jobs);
+        let loops = Loops::start(&self.scheduler, &self.jobs, &self.outside);
         announce(&Announcement { listen, admin_listen, first_key });
 
         stop.cancelled().await;
@@ -194,6 +207,8 @@ impl Server {
         let state = web::Data::new(Api {
             jobs: self.jobs.clone(),
             store: self.store.clone(),
+            webhooks: self.outside.webhooks(),
+            outgoing: self.outside.outgoing(),
             keys: self.keys.clone(),
             in_flight_keys: Default::default(),
             catalog: self.catalog.clone(),
@@ -273,12 +288,13 @@ struct Loops {
 }
 
 impl Loops {
-    fn start(scheduler: &Scheduler, jobs: &Jobs) -> Self {
+    fn start(scheduler: &Scheduler, jobs: &Jobs, outside: &Outside) -> Self {
         let (tasks, end) = (TaskTracker::new(), CancellationToken::new());
         let (watching, ended) = (scheduler.clone(), end.clone());
         tasks.spawn(async move { watching.run(ended.cancelled()).await });
         let (sweeping, ended) = (jobs.clone(), end.clone());
         tasks.spawn(async move { sweeping.run_sweeps(Retention::default(), ended.cancelled()).await });
+        outside.start(&tasks, end.clone());
         tasks.close();
         Self { tasks, end }
     }

@@ -14,6 +14,7 @@ mod jobs;
 mod log;
 mod metrics;
 mod models;
+mod outgoing;
 mod server;
 mod workers;
 
@@ -23,6 +24,7 @@ pub use jobs::Jobs;
 pub use log::{Log, LogFormat};
 pub use metrics::Metrics;
 pub use models::Models;
+pub use outgoing::Outgoing;
 pub use secret::Secret;
 pub use server::Server;
 pub use sources::{ConfigError, Flags, Sources};
@@ -37,6 +39,7 @@ pub struct Config {
     pub models: Models,
     pub workers: Workers,
     pub jobs: Jobs,
+    pub outgoing: Outgoing,
     pub metrics: Metrics,
     pub log: Log,
     /// Our variables in the environment, settings or not. They may hold secrets, so child processes do not get them.
@@ -56,6 +59,7 @@ impl Config {
             models: reader.section("models", Models::read),
             workers: reader.section("workers", Workers::read),
             jobs: reader.section("jobs", Jobs::read),
+            outgoing: reader.section("outgoing", Outgoing::read),
             metrics: reader.section("metrics", Metrics::read),
             log: reader.section("log", Log::read),
             variables: reader.variables(),
@@ -154,6 +158,7 @@ mod tests {
         reader.section("models", Models::read);
         reader.section("workers", Workers::read);
         reader.section("jobs", Jobs::read);
+        reader.section("outgoing", Outgoing::read);
         reader.section("metrics", Metrics::read);
         reader.section("log", Log::read);
         for (variable, default) in reader.settings() {

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::address::Cidr;
+
 /// A value that a setting can have.
 pub(super) trait Setting: Sized {
     /// From one text: an environment variable, a flag, or a single value of the file.
@@ -70,6 +72,28 @@ impl Setting for u32 {
     }
 }
 
+/// A port.
+impl Setting for u16 {
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| format!("{text:?} is not a port from 1 to 65535"))
+    }
+
+    fn show(&self) -> String {
+        format!("`{self}`")
+    }
+}
+
+impl Setting for Cidr {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error| format!("{text:?} is {error}"))
+    }
+
+    fn show(&self) -> String {
+        format!("`{self}`")
+    }
+}
+
 /// Whole seconds above zero.
 impl Setting for Duration {
     fn parse(text: &str) -> Result<Self, String> {
@@ -102,6 +126,9 @@ impl<T: Setting> Setting for Vec<T> {
     }
 
     fn show(&self) -> String {
+        if self.is_empty() {
+            return "none".to_owned();
+        }
         self.iter().map(T::show).collect::<Vec<_>>().join(", ")
     }
 }

@@ -3,8 +3,9 @@
 //!
 //! Read in this order: what is asked for (`video`, `size`, `model`, `prompt`), how a request is judged (`request`, `warning`),
 //! the job that makes it (`job`, `moves`, `failure`, `stage`), what comes of it (`asset`, `event`, `webhook`, `usage`, `estimate`), who may ask
-//! (`tenant`, `key`), how a worker gets and returns it (`lease`), and what things are called (`id`).
+//! (`tenant`, `key`), how a worker gets and returns it (`lease`), which addresses are public (`address`), and what things are called (`id`).
 
+pub mod address;
 pub mod asset;
 pub mod clock;
 pub mod device;

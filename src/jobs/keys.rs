@@ -32,6 +32,11 @@ impl Pepper {
     pub fn new(version: u32, secret: Vec<u8>) -> Self {
         Self { version, secret }
     }
+
+    /// For whoever derives another key from it.
+    pub fn expose(&self) -> &[u8] {
+        &self.secret
+    }
 }
 
 impl fmt::Debug for Pepper {

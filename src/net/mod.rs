@@ -1,16 +1,14 @@
 //! The outgoing HTTP connections of the program, and the rules on where they may go. Nothing else builds a client.
 //!
-//! Read in this order: which addresses are public (`address`), which URLs may be asked for (`policy`), how names become
+//! Read in this order: which URLs may be asked for (`policy`), how names become
 //! checked addresses (`resolver`), the client that obeys all of it (`outgoing`), and the one connection that needs no
 //! policy, a worker's to its server (`server`).
 
-mod address;
 mod outgoing;
 mod policy;
 mod resolver;
 mod server;
 
-pub use address::{BadCidr, Cidr, is_global};
 pub use outgoing::{FetchError, Outgoing, Post, PostAnswer, PostError};
 pub use policy::{Policy, PolicySettings, Purpose, Refusal, Target};
 pub use resolver::{Lookup, Names, SystemNames};

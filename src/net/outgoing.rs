@@ -9,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Response, StatusCode};
+use tracing::warn;
 use url::Host;
 
 use super::policy::{Policy, Purpose, Refusal, Target};
@@ -87,12 +88,21 @@ pub enum PostError {
 }
 
 impl Outgoing {
-    /// Fails if TLS cannot be set up on this machine.
-    #[expect(clippy::disallowed_methods, reason = "this is the place for it")]
+    /// On a machine without certificates nothing is trusted over `https`, but the program runs. Fails if there is no TLS.
     pub fn new(policy: Policy, names: Arc<dyn Names>) -> Result<Self, reqwest::Error> {
         let policy = Arc::new(policy);
         let names = CheckedNames::new(names, Arc::clone(&policy));
-        let client = Client::builder()
+        let client = Self::builder(&names).build().or_else(|error| {
+            warn!(error = plain(error), "no certificates on this machine: no picture or webhook over https");
+            Self::builder(&names).tls_certs_only([]).build()
+        })?;
+        let limits = Limits { total: TOTAL_TIMEOUT, image_bytes: MAX_IMAGE_BYTES };
+        Ok(Self { client, policy, names, limits })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the place for it")]
+    fn builder(names: &CheckedNames) -> ClientBuilder {
+        Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
@@ -102,9 +112,6 @@ impl Outgoing {
             // No connection outlives its request: each one is to an address checked for that request.
             .pool_max_idle_per_host(0)
             .user_agent(concat!("wanserve/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        let limits = Limits { total: TOTAL_TIMEOUT, image_bytes: MAX_IMAGE_BYTES };
-        Ok(Self { client, policy, names, limits })
     }
 
     /// Judges a URL now, its name's addresses included. A name that does not resolve now may do so later: it passes.

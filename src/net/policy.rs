@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::address::{Cidr, is_global};
+use crate::domain::address::{Cidr, is_global};
 
 /// 2048 bytes: the contract's limit for any URL parameter.
 const MAX_URL_BYTES: usize = 2048;

@@ -113,7 +113,7 @@ async fn health_and_readiness_tell_life_from_work() {
 
 #[tokio::test]
 async fn metrics_need_their_token_and_count_by_route() {
-    let setup = Setup { metrics_token: Some("secret".to_owned()) };
+    let setup = Setup { metrics_token: Some("secret".to_owned()), ..Setup::default() };
     let app = TestApp::with(setup).await;
     let id = app.client().submit().await;
     app.client().get(&format!("/v1/videos/{id}")).await;

@@ -24,7 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("scheduler", &["domain", "store", "storage", "metrics"]),
     ("worker", &["domain", "engine", "media", "net"]),
     ("jobs", &["domain", "store", "storage", "scheduler", "metrics"]),
-    ("api", &["domain", "jobs", "webhooks", "store", "media", "metrics"]),
+    ("api", &["domain", "jobs", "webhooks", "store", "media", "net", "metrics"]),
 ];
 
 /// `(module, packages that it never uses)`.

@@ -15,3 +15,4 @@ mod serve;
 mod support;
 mod videos;
 mod wan_tiny;
+mod webhooks;

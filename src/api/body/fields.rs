@@ -132,6 +132,22 @@ impl Fields {
         Ok(Some(texts))
     }
 
+    /// A list of texts.
+    pub(crate) fn list(&mut self, name: &str) -> Result<Option<Vec<String>>, BadRequest> {
+        let nodes = match self.members.remove(name) {
+            None => return Ok(None),
+            Some(Node::List(nodes) | Node::Repeated(nodes)) => nodes,
+            Some(_) => return Err(wrong_type(name, "an array of strings")),
+        };
+        let texts = nodes.into_iter().map(|node| match node {
+            Node::Text(text) | Node::Typed(Value::String(text)) => Ok(text),
+            Node::Typed(_) | Node::File(_) | Node::Object(_) | Node::List(_) | Node::Repeated(_) => {
+                Err(wrong_type(name, "an array of strings"))
+            }
+        });
+        texts.collect::<Result<_, _>>().map(Some)
+    }
+
     /// Whatever stands under the name, once.
     pub(super) fn single(&mut self, name: &str) -> Result<Option<Node>, BadRequest> {
         match self.members.remove(name) {

@@ -4,8 +4,15 @@ mod list;
 mod model;
 mod request;
 mod video;
+mod webhook;
 
 pub(crate) use list::ListObject;
 pub(crate) use model::{Measured, ModelList, ModelObject};
-pub(crate) use request::{CreateVideoBody, FromImageBody, GenerateVideoBody, RemixVideoBody};
+pub(crate) use request::{
+    CreateVideoBody, FromImageBody, GenerateVideoBody, RemixVideoBody, RotateSecretBody, WebhookEndpointBody,
+};
 pub(crate) use video::{DeletedVideo, VideoList, VideoObject};
+pub(crate) use webhook::{
+    CallbackSecretObject, DeletedWebhookEndpoint, WebhookDeliveryList, WebhookDeliveryObject,
+    WebhookEndpointList, WebhookEndpointObject,
+};

@@ -107,3 +107,25 @@ pub(crate) struct RemixVideoBody {
     #[serde(flatten)]
     parameters: VideoParametersBody,
 }
+
+/// A webhook endpoint. On creation `url` and `events` are required; on an update what is absent stays.
+#[derive(ToSchema)]
+pub(crate) struct WebhookEndpointBody {
+    /// HTTPS, public.
+    #[schema(max_length = 2048, example = "https://example.com/hooks/wanserve")]
+    url: Option<String>,
+    /// `video.completed`, `video.failed`, `video.in_progress`.
+    #[schema(example = json!(["video.completed", "video.failed"]))]
+    events: Option<Vec<String>>,
+    #[schema(max_length = 512)]
+    description: Option<String>,
+    #[schema(default = true)]
+    enabled: Option<bool>,
+}
+
+/// How long the old secret signs besides the new one.
+#[derive(ToSchema)]
+pub(crate) struct RotateSecretBody {
+    #[schema(minimum = 0, maximum = 604800, default = 86400)]
+    overlap_seconds: Option<i64>,
+}

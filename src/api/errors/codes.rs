@@ -65,6 +65,7 @@ codes! {
     ImageDimensions = "image_dimensions", 400, "invalid_request_error", Never;
     ImageAspectRatio = "image_aspect_ratio", 400, "invalid_request_error", Never;
     ImageUrlNotAllowed = "image_url_not_allowed", 400, "invalid_request_error", Never;
+    ImageFetchFailed = "image_fetch_failed", 400, "invalid_request_error", Never;
     CallbackUrlNotAllowed = "callback_url_not_allowed", 400, "invalid_request_error", Never;
     InvalidIdempotencyKey = "invalid_idempotency_key", 400, "invalid_request_error", Never;
     InvalidApiKey = "invalid_api_key", 401, "invalid_request_error", Never;
@@ -75,6 +76,7 @@ codes! {
     VideoNotFound = "video_not_found", 404, "invalid_request_error", Never;
     FileNotFound = "file_not_found", 404, "invalid_request_error", Never;
     CharacterNotFound = "character_not_found", 404, "invalid_request_error", Never;
+    ResourceNotFound = "resource_not_found", 404, "invalid_request_error", Never;
     ModelNotFound = "model_not_found", 404, "invalid_request_error", Never;
     VideoExpired = "video_expired", 404, "invalid_request_error", Never;
     VideoNotAvailable = "video_not_available", 404, "invalid_request_error", Never;

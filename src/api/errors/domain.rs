@@ -6,6 +6,7 @@ use super::{ApiError, ErrorCode};
 use crate::domain::request::{BadRequest, RequestFault};
 use crate::jobs::JobsError;
 use crate::store::StoreError;
+use crate::webhooks::WebhookError;
 
 /// How soon a store that did not answer may be asked again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
@@ -84,6 +85,25 @@ impl From<JobsError> for ApiError {
                 Self::new(ErrorCode::ServerIsOverloaded, "the server cannot reach its storage now")
                     .after(STORE_RETRY)
             }
+        }
+    }
+}
+
+impl From<WebhookError> for ApiError {
+    fn from(error: WebhookError) -> Self {
+        match error {
+            WebhookError::Store(StoreError::NotFound) => {
+                Self::new(ErrorCode::ResourceNotFound, "no such webhook endpoint or delivery")
+            }
+            WebhookError::Store(error) => error.into(),
+            WebhookError::Url(refusal) => {
+                tracing::debug!(%refusal, "a webhook URL was refused");
+                Self::new(ErrorCode::CallbackUrlNotAllowed, "the URL is not allowed").about("url")
+            }
+            WebhookError::TooMany { limit } => {
+                Self::new(ErrorCode::InvalidValue, format!("a project has at most {limit} endpoints"))
+            }
+            WebhookError::Sealed => Self::internal(&error),
         }
     }
 }

@@ -5,3 +5,4 @@ pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod models;
 pub(crate) mod videos;
+pub(crate) mod webhooks;

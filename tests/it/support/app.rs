@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use wanserve::api::{Api, InFlightKeys, Readiness};
 use wanserve::domain::clock::{Clock, Random};
 use wanserve::domain::id::{OrganizationId, ProjectId, ServiceAccountId};
@@ -15,9 +17,13 @@ use wanserve::domain::size::{AspectRatio, Resolution};
 use wanserve::domain::video::{AttentionType, Operation};
 use wanserve::jobs::{Jobs, JobsParts, KeyTerms, Keys, Pepper};
 use wanserve::metrics::{KnownLabels, Metrics};
-use wanserve::scheduler::{self, Parts, Policy, Scheduler, SystemClock, SystemRandom, WorkerAccess};
+use wanserve::net::{Outgoing, Policy, PolicySettings, SystemNames};
+use wanserve::scheduler::{
+    self, Parts, Policy as Scheduling, Scheduler, SystemClock, SystemRandom, WorkerAccess,
+};
 use wanserve::storage::{Memory as MemoryStorage, Storage};
 use wanserve::store::{Memory as MemoryStore, Store};
+use wanserve::webhooks::{Courier, Dispatcher, SecretBox, Webhooks};
 
 use super::client::Client;
 use super::worker::{Script, Worker};
@@ -29,6 +35,8 @@ const WORKER_TOKEN: &str = "worker-token-of-the-tests";
 #[derive(Default)]
 pub(crate) struct Setup {
     pub(crate) metrics_token: Option<String>,
+    /// Ports of 127.0.0.1 that pictures come from and webhooks go to, over plain `http`.
+    pub(crate) reachable_ports: Vec<u16>,
 }
 
 /// A running server.
@@ -41,6 +49,7 @@ pub(crate) struct TestApp {
     scheduler: Scheduler,
     key: String,
     handles: Vec<ServerHandle>,
+    stop: CancellationToken,
 }
 
 impl TestApp {
@@ -61,7 +70,7 @@ impl TestApp {
             clock: clock.clone(),
             random: random.clone(),
             metrics: metrics.clone(),
-            policy: Policy::default(),
+            policy: Scheduling::default(),
         };
         let scheduler = Scheduler::start(parts).await.unwrap();
         let jobs = Jobs::new(JobsParts {
@@ -76,9 +85,21 @@ impl TestApp {
             Keys::new(store.clone(), clock.clone(), random.clone(), Pepper::new(1, b"pepper".to_vec()));
         let scope = new_scope(&*clock, &*random);
         let ready = scheduler.clone();
+        let courier = Courier {
+            store: store.clone(),
+            outgoing: outgoing(&setup.reachable_ports),
+            secrets: SecretBox::new(b"pepper"),
+            clock: clock.clone(),
+            random: random.clone(),
+            metrics: metrics.clone(),
+        };
+        let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        tokio::spawn(Dispatcher::new(courier.clone(), wake.clone()).run(stop.clone()));
         let api = Api {
             jobs,
             store,
+            outgoing: courier.outgoing.clone(),
+            webhooks: Webhooks::new(courier, wake),
             keys: keys.clone(),
             catalog: catalog(),
             clock: clock.clone(),
@@ -114,7 +135,7 @@ impl TestApp {
         tokio::spawn(public);
         tokio::spawn(internal);
         let mut app =
-            Self { base, worker_base, keys, scope, metrics, scheduler, key: String::new(), handles };
+            Self { base, worker_base, keys, scope, metrics, scheduler, key: String::new(), handles, stop };
         app.key = app.new_key(scope, vec![Scope::All]).await;
         app
     }
@@ -167,10 +188,22 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
+        self.stop.cancel();
         for handle in self.handles.drain(..) {
             drop(tokio::spawn(handle.stop(false)));
         }
     }
+}
+
+/// The client under the policy that operators start with, but for the ports.
+fn outgoing(ports: &[u16]) -> Outgoing {
+    let mut settings = PolicySettings::default();
+    if !ports.is_empty() {
+        settings.allow_cidrs.push("127.0.0.1".parse().unwrap());
+        settings.webhook_http = true;
+        settings.extra_ports.extend(ports);
+    }
+    Outgoing::new(Policy::new(settings), Arc::new(SystemNames)).unwrap()
 }
 
 /// One model that does everything small.

@@ -105,13 +105,18 @@ impl Client {
 
     /// The job as soon as it is in that state.
     pub(crate) async fn until(&self, id: &str, good: impl Fn(&Value) -> bool) -> Value {
+        self.until_at(&format!("/v1/videos/{id}"), good).await
+    }
+
+    /// What stands at that path as soon as it is as wanted.
+    pub(crate) async fn until_at(&self, path: &str, good: impl Fn(&Value) -> bool) -> Value {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let job = self.get(&format!("/v1/videos/{id}")).await.json();
-            if good(&job) {
-                return job;
+            let found = self.get(path).await.json();
+            if good(&found) {
+                return found;
             }
-            assert!(tokio::time::Instant::now() < deadline, "still waiting for {job}");
+            assert!(tokio::time::Instant::now() < deadline, "still waiting for {found}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

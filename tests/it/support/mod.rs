@@ -3,9 +3,11 @@
 mod app;
 mod client;
 mod picture;
+mod sink;
 mod worker;
 
 pub(crate) use app::{Setup, TestApp};
 pub(crate) use client::{Answer, Client, Part};
 pub(crate) use picture::{encoded, jpeg, png};
+pub(crate) use sink::{Received, Sink};
 pub(crate) use worker::{CLIP, Script, THUMBNAIL};

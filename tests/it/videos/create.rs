@@ -134,7 +134,7 @@ async fn wrong_parameters_are_named_in_json() {
         (json!({ "prompt": "x", "metadata": { "a": 1 } }), 400, "invalid_value", Some("metadata")),
         (json!({ "prompt": "x", "wait": 61 }), 400, "invalid_value", Some("wait")),
         (
-            json!({ "prompt": "x", "callback_url": "https://a.example" }),
+            json!({ "prompt": "x", "callback_url": "https://10.0.0.1/" }),
             400,
             "callback_url_not_allowed",
             Some("callback_url"),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Part, Script, TestApp, encoded, jpeg, png};
+use crate::support::{Part, Script, Setup, Sink, TestApp, encoded, jpeg, png};
 
 #[tokio::test]
 async fn every_form_of_a_picture_is_taken() {
@@ -140,4 +140,31 @@ async fn a_body_over_the_limit_is_cut_off() {
     let body = json!({ "prompt": "x", "metadata": { "a": "x".repeat(2 << 20) } });
     let seen = app.client().post("/v1/videos/generations", body).await.refusal();
     assert_eq!(seen, (413, "request_too_large".to_owned()));
+}
+
+#[tokio::test]
+async fn a_picture_is_fetched_by_url_within_the_limits() {
+    let picture = png(160, 200);
+    let whole = |head: &str, body: &[u8]| [head.as_bytes(), body].concat();
+    let good = whole(&format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", picture.len()), &picture);
+    let sink = Sink::start(vec![
+        good,
+        whole("HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n", b""),
+        whole("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n", b"x"),
+        whole("HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n", b""),
+        whole("HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n", &[b'<'; 40]),
+    ])
+    .await;
+    let app = TestApp::with(Setup { reachable_ports: vec![sink.port], ..Setup::default() }).await;
+    let client = app.client();
+    let body = json!({ "prompt": "x", "image": { "image_url": sink.url("/a.png") } });
+    let made = client.post("/v1/videos/from-image", body.clone()).await;
+    assert_eq!((made.status, &made.json()["input_image"]["width"]), (200, &json!(160)));
+    for code in ["image_fetch_failed", "image_too_large", "image_url_not_allowed", "unsupported_image_format"]
+    {
+        let answer = client.post("/v1/videos/from-image", body.clone()).await;
+        assert!(!String::from_utf8_lossy(&answer.body).contains("127.0.0.1"), "{answer:?}");
+        assert_eq!(answer.error(), (400, code.to_owned(), Some("image.image_url".to_owned())));
+    }
+    assert_eq!(app.metrics.outbound_blocked_total.value(["image"]), 1.0);
 }

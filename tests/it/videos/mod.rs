@@ -3,6 +3,7 @@
 mod cancel;
 mod content;
 mod create;
+mod events;
 mod from_image;
 mod idempotency;
 mod list;

@@ -36,10 +36,11 @@ pub(super) async fn submit(
     order: Order,
 ) -> Result<HttpResponse, ApiError> {
     let picture = match order.image {
-        Some((param, input)) => Some(picture::check(&param, input).await?),
+        Some((param, input)) => Some(picture::check(api, &param, input).await?),
         None => None,
     };
     let accepted = judge(api, &order.video, picture.as_ref().map(|picture| picture.sides))?;
+    check_callback(api, accepted.callback_url.as_deref()).await?;
     let input = picture.map(|picture| NewInput::Bytes {
         bytes: picture.bytes,
         width: picture.sides.width,
@@ -70,6 +71,7 @@ pub(super) async fn resubmit(
     let sides = input.as_ref().map(|image| SourceImage { width: image.width, height: image.height });
     let video = VideoRequest::repeating(&source.request.spec).changed_by(order.video);
     let mut accepted = judge(api, &video, sides)?;
+    check_callback(api, accepted.callback_url.as_deref()).await?;
     accepted.spec.operation = Operation::Remix;
     let job = new_job(caller, accepted, input.map(NewInput::Stored));
     let job = NewJob { remixed_from: Some(source.id), requested_model: None, ..job };
@@ -103,11 +105,19 @@ async fn admit(
     Ok(response)
 }
 
+/// Whether events of the job may be sent there.
+async fn check_callback(api: &Api, url: Option<&str>) -> Result<(), ApiError> {
+    let Some(url) = url else { return Ok(()) };
+    api.webhooks.check_callback(url).await.map_err(|_| {
+        ApiError::new(ErrorCode::CallbackUrlNotAllowed, "the URL is not allowed").about("callback_url")
+    })
+}
+
 fn judge(api: &Api, video: &VideoRequest, image: Option<SourceImage>) -> Result<Accepted, ApiError> {
     let mut seed = [0; 4];
     api.random.fill(&mut seed);
     let context =
-        Context { catalog: &api.catalog, image, fresh_seed: u32::from_le_bytes(seed), callbacks: false };
+        Context { catalog: &api.catalog, image, fresh_seed: u32::from_le_bytes(seed), callbacks: true };
     Ok(accept(video, &context)?)
 }
 

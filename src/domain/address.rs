@@ -1,5 +1,6 @@
 //! Which addresses belong to the public internet. Pure; asks nobody.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -53,6 +54,12 @@ impl Cidr {
             (IpAddr::V6(base), IpAddr::V6(address)) => within_v6(address, base, self.prefix),
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.base, self.prefix)
     }
 }
 

@@ -1,0 +1,19 @@
+//! `/v1/webhook_endpoints…` and `/v1/webhook_deliveries…`: receivers of events, and what was sent to them.
+
+mod deliveries;
+mod endpoints;
+mod secrets;
+
+pub(crate) use deliveries::{list_deliveries, redeliver, test_endpoint};
+pub(crate) use endpoints::{create_endpoint, delete_endpoint, get_endpoint, list_endpoints, update_endpoint};
+pub(crate) use secrets::{get_callback_secret, rotate_callback_secret, rotate_secret};
+
+use std::str::FromStr;
+
+use crate::api::errors::{ApiError, ErrorCode};
+
+/// A text that is no id names nothing, and says no more than an unknown id.
+fn id<T: FromStr>(text: &str) -> Result<T, ApiError> {
+    let missing = |_| ApiError::new(ErrorCode::ResourceNotFound, "no such webhook endpoint or delivery");
+    text.parse().map_err(missing)
+}

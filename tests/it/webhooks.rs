@@ -1,0 +1,154 @@
+//! Webhooks over HTTP: endpoints and their secrets, callbacks of single requests, and what a receiver sees.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use wanserve::domain::key::Scope;
+
+use crate::support::{Client, Received, Script, Setup, Sink, TestApp};
+
+const ENDPOINTS: &str = "/v1/webhook_endpoints";
+
+async fn app_reaching(ports: &[u16]) -> TestApp {
+    TestApp::with(Setup { reachable_ports: ports.to_vec(), ..Setup::default() }).await
+}
+
+async fn register(client: &Client, sink: &Sink) -> Value {
+    let body = json!({ "url": sink.url("/hook"), "events": ["video.completed", "video.failed"] });
+    let answer = client.post(ENDPOINTS, body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+/// As a receiver checks it, following the specification and nothing of ours.
+fn signed_with(request: &Received, secret: &str) -> bool {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    let signed = format!("{}.{}.", request.header("webhook-id"), request.header("webhook-timestamp"));
+    let mac = <Hmac<Sha256> as Mac>::new_from_slice(&key).unwrap();
+    let mac = mac.chain_update(signed).chain_update(&request.body).finalize().into_bytes();
+    let expected = format!("v1,{}", STANDARD.encode(mac)).to_lowercase();
+    request.header("webhook-signature").split(' ').any(|one| one == expected)
+}
+
+#[tokio::test]
+async fn an_endpoint_hears_of_a_completed_job() {
+    let sink = Sink::of_statuses(&[204]).await;
+    let app = app_reaching(&[sink.port]).await;
+    let client = app.client();
+    let endpoint = register(&client, &sink).await;
+    assert_eq!((&endpoint["enabled"], &endpoint["disabled_reason"]), (&json!(true), &Value::Null));
+    let _worker = app.worker(Script::Complete).await;
+    let job = client.finish().await;
+    let request = sink.until(1).await.remove(0);
+    assert!(request.head.starts_with("post /hook http/1.1"), "{}", request.head);
+    assert!(signed_with(&request, endpoint["secret"].as_str().unwrap()));
+    let event: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!((&event["type"], &event["object"]), (&json!("video.completed"), &json!("event")));
+    assert_eq!((&event["data"]["id"], &event["data"]["status"]), (&job["id"], &json!("completed")));
+    assert_eq!(event["id"], request.header("webhook-id"));
+
+    let video = job["id"].as_str().unwrap();
+    let log = format!("/v1/webhook_deliveries?video_id={video}&state=delivered");
+    let delivery = client.until_at(&log, |page| page["data"][0].is_object()).await["data"][0].clone();
+    assert_eq!(delivery["attempts"][0]["status_code"], 204);
+    assert_eq!((&delivery["event_id"], &delivery["endpoint_id"]), (&event["id"], &endpoint["id"]));
+
+    let again = format!("/v1/webhook_deliveries/{}/redeliver", delivery["id"].as_str().unwrap());
+    assert_eq!(client.post_empty(&again).await.json()["state"], "pending");
+    let requests = sink.until(2).await;
+    assert_eq!(requests[1].header("webhook-id"), request.header("webhook-id"));
+    assert_eq!(requests[1].body, request.body);
+}
+
+#[tokio::test]
+async fn a_request_may_name_its_own_callback() {
+    let sink = Sink::of_statuses(&[200]).await;
+    let app = app_reaching(&[sink.port]).await;
+    let client = app.client();
+    let first = client.get("/v1/webhook_endpoints/callback").await.json();
+    assert_eq!(client.get("/v1/webhook_endpoints/callback").await.json()["secret"], Value::Null);
+    let rotated = client.post("/v1/webhook_endpoints/callback/rotate_secret", json!({})).await.json();
+    let _worker = app.worker(Script::Complete).await;
+    let body = json!({ "prompt": "x", "num_frames": 17, "callback_url": sink.url("/done?token=t") });
+    let job = client.post("/v1/videos/generations", body).await.json();
+    assert_eq!(job["callback_url"], sink.url("/done"), "without its query");
+    let request = sink.until(1).await.remove(0);
+    assert!(request.head.starts_with("post /done?token=t "), "{}", request.head);
+    for secret in [&first, &rotated] {
+        assert!(signed_with(&request, secret["secret"].as_str().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn endpoints_are_read_changed_tested_and_removed() {
+    let sink = Sink::of_statuses(&[200, 500]).await;
+    let app = app_reaching(&[sink.port]).await;
+    let client = app.client();
+    let made = register(&client, &sink).await;
+    let path = format!("{ENDPOINTS}/{}", made["id"].as_str().unwrap());
+    let read = client.get(&path).await.json();
+    assert!(read.get("secret").is_none() && read["url"] == made["url"]);
+    assert_eq!(client.get(ENDPOINTS).await.json()["data"], json!([read]));
+
+    let edit = json!({ "events": ["video.in_progress"], "description": "d", "enabled": false });
+    let edited = client.post(&path, edit).await.json();
+    assert_eq!((&edited["events"], &edited["enabled"]), (&json!(["video.in_progress"]), &json!(false)));
+
+    let tested = client.post_empty(&format!("{path}/test")).await.json();
+    assert_eq!((&tested["state"], &tested["type"]), (&json!("delivered"), &json!("endpoint.test")));
+    let failed = client.post_empty(&format!("{path}/test")).await.json();
+    assert_eq!(failed["state"], "exhausted");
+
+    let rotate = format!("{path}/rotate_secret");
+    let rotated = client.post(&rotate, json!({ "overlap_seconds": 0 })).await.json();
+    assert_ne!(rotated["secret"], made["secret"]);
+    let refused = client.post(&rotate, json!({ "overlap_seconds": 604_801 })).await.error();
+    assert_eq!(refused, (400, "invalid_value".to_owned(), Some("overlap_seconds".to_owned())));
+
+    let stranger = app.stranger().await;
+    let not_found = (404, "resource_not_found".to_owned());
+    assert_eq!(stranger.get(&path).await.refusal(), not_found);
+    assert_eq!(stranger.delete(&path).await.refusal(), not_found);
+    let reader = app.limited_to(vec![Scope::WebhooksRead]).await;
+    assert_eq!(reader.delete(&path).await.refusal(), (403, "insufficient_scope".to_owned()));
+    assert_eq!(client.delete(&path).await.json()["deleted"], true);
+    assert_eq!(client.get(&path).await.refusal(), not_found);
+    assert_eq!(client.get(&format!("{ENDPOINTS}/we_nonsense")).await.refusal(), not_found);
+}
+
+#[tokio::test]
+async fn what_is_wrong_about_an_endpoint_is_named() {
+    let app = app_reaching(&[]).await;
+    let client = app.client();
+    let url = "https://example.com/hook";
+    let cases = [
+        (json!({ "events": ["video.failed"] }), "missing_required_parameter", "url"),
+        (json!({ "url": url }), "missing_required_parameter", "events"),
+        (json!({ "url": url, "events": [] }), "invalid_value", "events"),
+        (json!({ "url": url, "events": ["video.deleted"] }), "invalid_value", "events"),
+        (json!({ "url": url, "events": "video.failed" }), "invalid_type", "events"),
+        (json!({ "url": url, "events": ["video.failed"], "x": 1 }), "unknown_parameter", "x"),
+        (
+            json!({ "url": "https://10.0.0.1/", "events": ["video.failed"] }),
+            "callback_url_not_allowed",
+            "url",
+        ),
+        (
+            json!({ "url": "https://localhost/", "events": ["video.failed"] }),
+            "callback_url_not_allowed",
+            "url",
+        ),
+        (
+            json!({ "url": "ftp://example.com/", "events": ["video.failed"] }),
+            "callback_url_not_allowed",
+            "url",
+        ),
+    ];
+    for (body, code, param) in cases {
+        let seen = client.post(ENDPOINTS, body.clone()).await.error();
+        assert_eq!(seen, (400, code.to_owned(), Some(param.to_owned())), "{body}");
+    }
+    assert_eq!(app.metrics.outbound_blocked_total.value(["webhook"]), 3.0);
+}
