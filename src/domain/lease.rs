@@ -13,6 +13,7 @@
 //! Errors are [`ProtocolError`]: 409 `stale_lease` means that somebody else has the job and the worker drops what it
 //! did; 404 `unknown_worker` means that the server has been restarted and the worker says hello again;
 //! 426 `protocol_version` that the two are too far apart; 401 `unauthorized`; 503 `unavailable` that it tries again.
+//! A worker that says hello holds no job: what its name held before is given to others at once.
 //! `complete` and `fail` may be repeated with the same epoch until an answer arrives.
 
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub const WORKER_TOKEN_HEADER: &str = "authorization";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerHello {
     pub protocol: u32,
-    /// Stable over restarts of the process: `cpu`, `gpu-0`, `host7/gpu-1`.
+    /// Stable over restarts of the process and unique in the pool: `cpu`, `host7/cuda:1`.
     pub name: String,
     /// Machine name.
     pub host: String,

@@ -127,9 +127,8 @@ impl Clock for TestClock {
 impl Random for TestRandom {
     fn fill(&self, bytes: &mut [u8]) {
         let number = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        bytes.fill(0);
-        let length = bytes.len().min(number.len());
-        let start = bytes.len() - length;
-        bytes[start..].copy_from_slice(&number[number.len() - length..]);
+        for (byte, counted) in bytes.iter_mut().zip(number.iter().cycle()) {
+            *byte = *counted;
+        }
     }
 }

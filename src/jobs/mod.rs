@@ -7,6 +7,8 @@ mod keys;
 mod read;
 mod submit;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

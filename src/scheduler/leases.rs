@@ -92,6 +92,15 @@ impl Leases {
         held.map(|held| held.job.id).collect()
     }
 
+    /// The jobs of a worker by its name, which outlives its process and this server's.
+    pub(super) fn of_name(&self, name: &str) -> Vec<(VideoId, u32)> {
+        let held = self
+            .by_video
+            .values()
+            .filter(|held| held.job.status.holder.as_ref().is_some_and(|holder| holder.name == name));
+        held.map(|held| (held.job.id, held.job.status.epoch)).collect()
+    }
+
     /// Everything that is over at `now`.
     pub(super) fn overdue(&self, now: Moment, execution_timeout: Duration) -> Vec<(VideoId, u32, Overdue)> {
         let overdue = |held: &Held| {

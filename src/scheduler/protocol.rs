@@ -31,17 +31,16 @@ use crate::store::{Reach, StoreError};
 const WANTED: [Variant; 2] = [Variant::Video, Variant::Thumbnail];
 
 impl Scheduler {
-    /// A worker says hello. `local` is a child of this server, which dies with it.
+    /// A worker says hello, and so holds nothing: whatever its name still held is free at once.
+    /// `local` is a child of this server, which dies with it.
     pub async fn register(&self, hello: WorkerHello, local: bool) -> Result<Welcome, SchedulerError> {
         if hello.protocol != PROTOCOL {
             return Err(SchedulerError::Protocol { theirs: hello.protocol, ours: PROTOCOL });
         }
         let heard = self.inner.heard();
         let id = WorkerId::new(heard.at.0, self.inner.parts.random.id_bytes());
-        let (worker, gone) = self.inner.state().workers.register(hello, local, id, heard);
-        for gone in gone {
-            self.give_up(gone).await;
-        }
+        self.give_up(&hello.name).await;
+        let worker = self.inner.state().workers.register(hello, local, id, heard);
         Ok(Welcome {
             protocol: PROTOCOL,
             worker,
@@ -107,11 +106,8 @@ impl Scheduler {
 
     /// The supervisor saw the child process of that name end: its job is free at once.
     pub async fn lost(&self, name: &str) {
-        let workers = self.inner.state().workers.by_name(name);
-        for worker in workers {
-            self.inner.state().workers.remove(worker);
-            self.give_up(worker).await;
-        }
+        self.inner.state().workers.remove(name);
+        self.give_up(name).await;
     }
 
     /// The job, if that epoch of it is being worked on.
@@ -119,11 +115,10 @@ impl Scheduler {
         self.inner.state().leases.get(video, epoch).map(|held| held.job.clone())
     }
 
-    async fn give_up(&self, worker: WorkerId) {
-        let videos = self.inner.state().leases.of(worker);
-        for video in videos {
-            let epoch = self.inner.state().leases.any(video).map(|held| held.job.status.epoch);
-            let Some(epoch) = epoch else { continue };
+    /// Frees the jobs that a worker of that name holds.
+    async fn give_up(&self, name: &str) {
+        let leases = self.inner.state().leases.of_name(name);
+        for (video, epoch) in leases {
             let inner = Arc::clone(&self.inner);
             let moves = self.inner.moves.spawn(async move { inner.lease_lost(video, epoch).await });
             if let Err(error) = moves.await {

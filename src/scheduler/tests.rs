@@ -250,6 +250,19 @@ async fn a_restart_frees_the_jobs_of_children_and_watches_the_others() {
 }
 
 #[tokio::test]
+async fn a_worker_that_says_hello_holds_nothing_even_across_a_restart_of_the_server() {
+    let mut bench = Bench::new().await;
+    let far = bench.worker("far", false).await;
+    let video = bench.submit(1, 1).await;
+    bench.lease(far).await.unwrap();
+    bench.restart().await;
+    let again = bench.worker("far", false).await;
+    bench.pass(2).await;
+    let lease = bench.lease(again).await.unwrap();
+    assert_eq!((lease.video, lease.epoch, lease.attempt), (video, 2, 2));
+}
+
+#[tokio::test]
 async fn faults_of_the_machine_are_tried_again_and_those_of_the_job_are_not() {
     let mut bench = Bench::new().await;
     let worker = bench.worker("cpu", true).await;

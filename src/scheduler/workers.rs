@@ -83,29 +83,22 @@ pub(super) struct Heard {
 }
 
 impl Workers {
-    /// Takes a worker in. Answers its id and the earlier processes of that name, which are gone;
-    /// a process that says hello again keeps its id.
+    /// Takes a worker in. A process that says hello again keeps its id; an earlier process of its name is forgotten.
     pub(super) fn register(
         &mut self,
         hello: WorkerHello,
         local: bool,
         id: WorkerId,
         heard: Heard,
-    ) -> (WorkerId, Vec<WorkerId>) {
-        let namesakes = self.by_name(&hello.name);
-        let same = |id: &WorkerId| {
-            let known = &self.by_id[id].hello;
-            known.process == hello.process && known.host == hello.host
-        };
-        let (again, gone): (Vec<_>, Vec<_>) = namesakes.into_iter().partition(same);
-        for id in &gone {
-            self.by_id.remove(id);
-        }
-        let id = again.first().copied().unwrap_or(id);
+    ) -> WorkerId {
+        let known = self.by_id.iter().find(|(_, worker)| worker.hello.name == hello.name);
+        let known = known.map(|(id, worker)| (*id, worker.hello.process));
+        let id = known.filter(|(_, process)| *process == hello.process).map_or(id, |(id, _)| id);
+        self.remove(&hello.name);
         let orders = Orders::default();
         let worker = Worker { hello, local, orders, asked: false, seen: heard.seen, seen_at: heard.at };
         self.by_id.insert(id, worker);
-        (id, gone)
+        id
     }
 
     pub(super) fn get(&self, id: WorkerId) -> Option<&Worker> {
@@ -120,14 +113,9 @@ impl Workers {
         self.by_id.values_mut()
     }
 
-    /// Ids of the workers of that name.
-    pub(super) fn by_name(&self, name: &str) -> Vec<WorkerId> {
-        let named = self.by_id.iter().filter(|(_, worker)| worker.hello.name == name);
-        named.map(|(id, _)| *id).collect()
-    }
-
-    pub(super) fn remove(&mut self, id: WorkerId) {
-        self.by_id.remove(&id);
+    /// Forgets the worker of that name.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.by_id.retain(|_, worker| worker.hello.name != name);
     }
 
     /// Forgets those that have been down for long.

@@ -157,7 +157,7 @@ async fn keys_and_tenants_are_found_again(store: &dyn Store) {
         created_at: UnixMillis(1),
     };
     store.save_account(account.clone()).await.unwrap();
-    assert_eq!(store.accounts(scope.project).await.unwrap(), [account.clone()]);
+    assert_eq!(store.accounts(scope.project).await.unwrap(), std::slice::from_ref(&account));
     let mut key = KeyRecord {
         id: KeyId::new(1, [0; ID_RANDOM_BYTES]),
         handle: "ExampleKeyId0001".to_owned(),

@@ -1,5 +1,7 @@
 //! Processes killed without warning, at random, under load. Afterwards nothing that was promised is missing or doubled.
 
 mod checker;
+mod http;
 mod store;
 mod victim;
+mod worker;

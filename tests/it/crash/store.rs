@@ -121,7 +121,7 @@ impl Work {
         };
         let admission = Admission { job: job.clone(), max_active: None, idempotency: None };
         self.store.admit(admission).await.unwrap();
-        println!("{}", Promise::Admitted(job.id.to_string()).line());
+        Promise::Admitted(job.id.to_string()).make();
         job
     }
 
@@ -136,7 +136,7 @@ impl Work {
         let spent = Spent { gpu_seconds: 1.0, gpu_count: 1, ..Spent::default() };
         let outcome = Outcome { assets: vec![asset], spent, warnings: vec![] };
         self.change(job.id, Move::Complete { epoch, outcome }).await;
-        println!("{}", Promise::Completed(job.id.to_string()).line());
+        Promise::Completed(job.id.to_string()).make();
     }
 
     async fn publish(&self, job: &Job) -> Asset {

@@ -1,6 +1,6 @@
 //! A process that promises things and is killed: this test binary, started again with one test as its main function.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -8,19 +8,20 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 pub(super) const FOLDER: &str = "CRASH_TEST_FOLDER";
 
 /// What a victim says once it is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Promise {
     Admitted(String),
     Completed(String),
 }
 
 impl Promise {
-    /// As the victim writes it on a line of its own.
-    pub(super) fn line(&self) -> String {
-        match self {
-            Self::Admitted(video) => format!("promise admitted {video}"),
-            Self::Completed(video) => format!("promise completed {video}"),
-        }
+    /// Says it on a line of its own, in one write.
+    pub(super) fn make(&self) {
+        let line = match self {
+            Self::Admitted(video) => format!("promise admitted {video}\n"),
+            Self::Completed(video) => format!("promise completed {video}\n"),
+        };
+        std::io::stdout().write_all(line.as_bytes()).unwrap();
     }
 
     fn parse(line: &str) -> Option<Self> {

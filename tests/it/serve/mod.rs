@@ -4,6 +4,6 @@
 mod clip;
 mod commands;
 mod kill;
-mod program;
+pub(crate) mod program;
 mod remote;
 mod stop;

@@ -18,10 +18,10 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(240);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A started server.
-pub(super) struct Program {
+pub(crate) struct Program {
     child: Child,
     pub(super) lines: Vec<String>,
-    pub(super) base: String,
+    pub(crate) base: String,
     pub(super) admin: String,
     log: PathBuf,
 }
@@ -35,7 +35,7 @@ pub(super) fn command(arguments: &[&str]) -> Command {
 
 impl Program {
     /// Starts on `folder` and waits until it listens.
-    pub(super) fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
         let data = folder.join("data");
         let log = folder.join("log");
         let mut command =
@@ -53,17 +53,17 @@ impl Program {
     }
 
     /// What the first start printed.
-    pub(super) fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         let key = self.lines.iter().find_map(|line| line.strip_prefix("api key: "));
         key.expect("the first start prints a key").to_owned()
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for the process to end by itself.
-    pub(super) fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

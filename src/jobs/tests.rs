@@ -1,0 +1,239 @@
+//! The verbs over the model store, on a clock that the test moves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use super::*;
+use crate::domain::asset::Variant;
+use crate::domain::clock::{Clock, UnixMillis};
+use crate::domain::id::{EventId, KeyId, VideoId};
+use crate::domain::job::JobState;
+use crate::domain::key::{KeyOwner, ProjectScope, Scope};
+use crate::domain::moves::Move;
+use crate::domain::sample::{self, TestClock, TestRandom};
+use crate::metrics::KnownLabels;
+use crate::scheduler::{Parts, Policy};
+use crate::storage::{self, Body, Key};
+use crate::store::{Change, JobQuery, Memory, Reach};
+
+struct Bench {
+    store: Arc<dyn Store>,
+    storage: Arc<dyn Storage>,
+    clock: Arc<TestClock>,
+    jobs: Jobs,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let store: Arc<dyn Store> = Arc::new(Memory::default());
+        let storage: Arc<dyn Storage> = Arc::new(storage::Memory::default());
+        let clock = Arc::new(TestClock::default());
+        let random: Arc<dyn Random> = Arc::new(TestRandom::default());
+        let known = KnownLabels { models: &["wan-tiny"], failure_codes: &[], stages: &[], variants: &[] };
+        let metrics = Arc::new(Metrics::new(&known));
+        let scheduler = Scheduler::start(Parts {
+            store: store.clone(),
+            storage: storage.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            metrics: metrics.clone(),
+            policy: Policy::default(),
+        });
+        let jobs = Jobs::new(JobsParts {
+            store: store.clone(),
+            storage: storage.clone(),
+            scheduler: scheduler.await.unwrap(),
+            clock: clock.clone(),
+            random,
+            metrics,
+        });
+        Self { store, storage, clock, jobs }
+    }
+
+    async fn submit(&self, new: NewJob) -> VideoId {
+        self.jobs.submit(scope(), new).await.unwrap().view.job.id
+    }
+
+    async fn make(&self, video: VideoId, step: Move) -> Job {
+        let at = self.clock.now();
+        let event = EventId::new(at.0, [at.0 as u8; 10]);
+        self.store.change(Change { reach: Reach::Everywhere, video, step, at, event }).await.unwrap()
+    }
+
+    /// As a worker does it.
+    async fn complete(&self, video: VideoId) -> Key {
+        let job = self.make(video, Move::Claim { holder: sample::holder("cpu") }).await;
+        let (organization, project, epoch) = (job.organization, job.project, job.status.epoch);
+        let key = Key::Result { organization, project, video, epoch, variant: Variant::Video };
+        self.storage.put(&key, Body::from(Bytes::from_static(b"mp4!"))).await.unwrap();
+        self.clock.pass(Duration::from_secs(1));
+        self.make(video, Move::Complete { epoch, outcome: sample::outcome() }).await;
+        key
+    }
+
+    async fn sweep(&self) {
+        self.jobs.sweep(&Retention::default()).await.unwrap();
+    }
+}
+
+fn scope() -> ProjectScope {
+    sample::scope(1)
+}
+
+fn new_job() -> NewJob {
+    NewJob {
+        key: KeyId::new(1, [0; 10]),
+        spec: sample::spec(1),
+        requested_model: None,
+        remixed_from: None,
+        input: None,
+        metadata: Default::default(),
+        asset_ttl_seconds: 3600,
+        callback_url: None,
+        warnings: vec![],
+        max_active: None,
+        idempotency: None,
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_gives_the_same_job_and_another_request_is_refused() {
+    let bench = Bench::new().await;
+    let with = |fingerprint: &str| NewJob {
+        idempotency: Some(IdempotencyUse {
+            route: "/v1/videos".to_owned(),
+            key: "k".to_owned(),
+            fingerprint: fingerprint.to_owned(),
+        }),
+        ..new_job()
+    };
+    let first = bench.jobs.submit(scope(), with("a")).await.unwrap();
+    assert_eq!((first.replayed, first.view.outlook.queue_position), (false, Some(1)));
+    let again = bench.jobs.submit(scope(), with("a")).await.unwrap();
+    assert_eq!((again.replayed, again.view.job.id), (true, first.view.job.id));
+    assert!(matches!(bench.jobs.submit(scope(), with("b")).await, Err(JobsError::KeyReused)));
+    bench.clock.pass(Duration::from_secs(24 * 3600 + 1));
+    assert!(!bench.jobs.submit(scope(), with("b")).await.unwrap().replayed);
+}
+
+#[tokio::test]
+async fn an_input_is_durable_before_its_job_and_kept_once() {
+    let bench = Bench::new().await;
+    let input = |bytes: &'static [u8]| NewInput::Bytes {
+        bytes: Bytes::from_static(bytes),
+        width: 4,
+        height: 2,
+        content_type: "image/png".to_owned(),
+        file_id: None,
+    };
+    let video = bench.submit(NewJob { input: Some(input(b"png")), ..new_job() }).await;
+    let image = bench.jobs.get(scope(), video).await.unwrap().job.request.input.unwrap();
+    assert_eq!((image.width, image.height), (4, 2));
+    assert_eq!(bench.jobs.stored_input(scope(), &image).await.unwrap(), Some(image.clone()));
+    assert_eq!(bench.jobs.stored_input(sample::scope(2), &image).await.unwrap(), None);
+    bench.submit(NewJob { input: Some(NewInput::Stored(image)), ..new_job() }).await;
+}
+
+#[tokio::test]
+async fn a_stranger_sees_nothing() {
+    let bench = Bench::new().await;
+    let (video, stranger) = (bench.submit(new_job()).await, sample::scope(2));
+    assert!(matches!(bench.jobs.get(stranger, video).await, Err(JobsError::NotFound)));
+    assert!(matches!(bench.jobs.cancel(stranger, video).await, Err(JobsError::NotFound)));
+    assert!(matches!(bench.jobs.delete(stranger, video).await, Err(JobsError::NotFound)));
+    let content = bench.jobs.content(stranger, video, Variant::Video).await;
+    assert!(matches!(content, Err(JobsError::NotFound)));
+    let behind = JobQuery { after: Some(video), limit: 1, ..JobQuery::default() };
+    assert!(matches!(bench.jobs.list(stranger, behind).await, Err(JobsError::UnknownAfter)));
+}
+
+#[tokio::test]
+async fn cancelling_twice_is_once_and_a_done_job_stays_done() {
+    let bench = Bench::new().await;
+    let video = bench.submit(new_job()).await;
+    for _ in 0..2 {
+        let view = bench.jobs.cancel(scope(), video).await.unwrap();
+        assert!(view.job.status.is_cancelled());
+    }
+    assert_eq!(bench.store.pending_events(10).await.unwrap().len(), 1);
+    assert!(matches!(bench.jobs.content(scope(), video, Variant::Video).await, Err(JobsError::NotAvailable)));
+    let done = bench.submit(new_job()).await;
+    bench.complete(done).await;
+    let refused = bench.jobs.cancel(scope(), done).await;
+    assert!(matches!(refused, Err(JobsError::NotCancellable(JobState::Completed))));
+}
+
+#[tokio::test]
+async fn a_waiter_is_woken_by_the_end() {
+    let bench = Bench::new().await;
+    let video = bench.submit(new_job()).await;
+    let wait = bench.jobs.wait(scope(), video, Duration::from_secs(60));
+    let (view, _) = futures_util::join!(wait, bench.jobs.cancel(scope(), video));
+    assert!(view.unwrap().job.status.state.is_terminal());
+    let other = bench.submit(new_job()).await;
+    let view = bench.jobs.wait(scope(), other, Duration::ZERO).await.unwrap();
+    assert_eq!(view.job.status.state, JobState::Queued);
+}
+
+#[tokio::test]
+async fn content_is_there_from_completion_to_expiry() {
+    let bench = Bench::new().await;
+    let video = bench.submit(new_job()).await;
+    let content = async || bench.jobs.content(scope(), video, Variant::Video).await;
+    assert!(matches!(content().await, Err(JobsError::NotReady { eta_seconds: Some(_) })));
+    let key = bench.complete(video).await;
+    let found = content().await.unwrap();
+    let part = bench.jobs.read(&found, Some(1..3)).await.unwrap().next().await.unwrap().unwrap();
+    assert_eq!(&part[..], b"p4");
+    let thumbnail = bench.jobs.content(scope(), video, Variant::Thumbnail).await;
+    assert!(matches!(thumbnail, Err(JobsError::NoSuchVariant)));
+    bench.clock.pass(Duration::from_secs(3600));
+    assert!(matches!(content().await, Err(JobsError::Expired)));
+    bench.sweep().await;
+    assert_eq!(bench.storage.head(&key).await.unwrap(), None);
+    let job = bench.jobs.get(scope(), video).await.unwrap().job;
+    assert_eq!((job.status.state, job.status.assets.len()), (JobState::Completed, 0));
+    bench.clock.pass(Duration::from_secs(31 * 24 * 3600));
+    bench.sweep().await;
+    assert!(matches!(bench.jobs.get(scope(), video).await, Err(JobsError::NotFound)));
+}
+
+#[tokio::test]
+async fn deleting_takes_the_files_and_nothing_that_runs() {
+    let bench = Bench::new().await;
+    let video = bench.submit(new_job()).await;
+    assert!(matches!(bench.jobs.delete(scope(), video).await, Err(JobsError::InProgress)));
+    let key = bench.complete(video).await;
+    bench.jobs.delete(scope(), video).await.unwrap();
+    assert_eq!(bench.storage.head(&key).await.unwrap(), None);
+    assert!(matches!(bench.jobs.delete(scope(), video).await, Err(JobsError::NotFound)));
+    let far = UnixMillis(u64::MAX >> 1);
+    assert_eq!(bench.store.garbage(far, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_key_opens_until_it_is_revoked_or_too_old() {
+    let bench = Bench::new().await;
+    let random: Arc<dyn Random> = Arc::new(TestRandom::default());
+    let clock: Arc<dyn Clock> = bench.clock.clone();
+    let keys = Keys::new(bench.store.clone(), clock.clone(), random.clone(), Pepper::new(1, b"p".to_vec()));
+    let first = first_start(&bench.store, &keys, &*clock, &*random).await.unwrap().unwrap();
+    assert!(first_start(&bench.store, &keys, &*clock, &*random).await.unwrap().is_none());
+    let record = keys.check(&first.key).await.unwrap().unwrap();
+    assert!(matches!(record.owner, KeyOwner::Project { scope, .. } if scope == first.scope));
+    assert_eq!(bench.store.key(record.id).await.unwrap().unwrap().last_used_at, Some(clock.now()));
+
+    let expires_at = Some(clock.now().after(Duration::from_secs(60)));
+    let terms = KeyTerms { name: "short".into(), owner: record.owner, scopes: vec![Scope::All], expires_at };
+    let (_, short) = keys.create(terms).await.unwrap();
+    assert!(keys.check(&short).await.unwrap().is_ok());
+    bench.clock.pass(Duration::from_secs(60));
+    assert_eq!(keys.check(&short).await.unwrap(), Err(KeyRefusal::Expired));
+    keys.revoke(record.id).await.unwrap();
+    assert_eq!(keys.check(&first.key).await.unwrap(), Err(KeyRefusal::Unknown));
+    let other = Keys::new(bench.store.clone(), clock, random, Pepper::new(1, b"q".to_vec()));
+    assert_eq!(other.check(&short).await.unwrap(), Err(KeyRefusal::Unknown), "another pepper opens nothing");
+}
