@@ -39,14 +39,9 @@ impl Experts {
         })
     }
 
-    /// Whether floating weights were turned into int8.
-    pub(super) fn quantised(&self) -> bool {
-        self.quantised
-    }
-
-    /// Whether there are floating weights to turn.
-    pub(super) fn can_quantise(&self) -> bool {
-        self.format == LinearFormat::Bf16
+    /// Whether a job with or without int8 layers can use these. Weights that are stored as int8 have no other form.
+    pub(super) fn serve(&self, quantised: bool) -> bool {
+        self.quantised == quantised || self.format == LinearFormat::Int8
     }
 
     /// The expert for a noise level, and what it makes of a prompt with its embedding.

@@ -39,7 +39,8 @@ pub struct Pipeline {
     tokenizer: Tokenizer,
     text_encoder: Umt5,
     texts: VecDeque<Text>,
-    experts: Experts,
+    /// `None` only after they could not be read again in another format.
+    experts: Option<Experts>,
     encoder: Option<Encoder>,
     decoder: Decoder,
 }
@@ -77,7 +78,7 @@ impl Pipeline {
             tokenizer: model.tokenizer()?,
             text_encoder: Umt5::load(&architecture.text_encoder, &*model.text_encoder()?, device)?,
             texts: VecDeque::new(),
-            experts: Experts::load(model, device, false)?,
+            experts: Some(Experts::load(model, device, false)?),
             encoder: takes_picture.then(encoder).transpose()?,
             decoder: Decoder::load(&architecture.vae, &*vae, device)?,
             model: model.clone(),
@@ -94,10 +95,12 @@ impl Pipeline {
     ) -> Result<Generated, EngineError> {
         let attention = self.check(spec, first_frame)?;
         let mut timings = Timings::default();
-        if self.experts.quantised() != spec.quant_linear && self.experts.can_quantise() {
+        if !self.experts.as_ref().is_some_and(|experts| experts.serve(spec.quant_linear)) {
             listener.stage(Stage::LoadingModel);
             let began = Instant::now();
-            self.experts = Experts::load(&self.model, &self.device, spec.quant_linear)?;
+            // The old ones go first: both may not fit.
+            self.experts = None;
+            self.experts = Some(Experts::load(&self.model, &self.device, spec.quant_linear)?);
             timings.model_load = Some(began.elapsed().as_secs_f64());
         }
 
@@ -210,6 +213,7 @@ impl Pipeline {
         let [frames, height, width] = latent_size(spec);
         let shape = [LATENT_CHANNELS, frames, height, width];
         let count = shape.iter().product();
+        let experts = self.experts.as_mut().ok_or_else(|| EngineError::Model("no transformer".into()))?;
         let schedule = Schedule::new(spec.steps.get() as usize, spec.sigma_max);
         let noise = Noise::new(u64::from(spec.seed));
         let mut state = Rcm::new(schedule.clone(), &noise.normal(0, count));
@@ -218,7 +222,7 @@ impl Pipeline {
                 return Err(EngineError::Cancelled);
             }
             let low_noise = schedule.is_low_noise(step, spec.boundary);
-            let (wan, context) = self.experts.choose(low_noise, &text.prompt, &text.embedding)?;
+            let (wan, context) = experts.choose(low_noise, &text.prompt, &text.embedding)?;
             let latent = Tensor::from_f32(state.latent(), &shape, DType::F32, &self.device)?;
             let velocity = wan.velocity(&Step {
                 latent: &latent,
