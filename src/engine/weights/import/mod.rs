@@ -191,7 +191,9 @@ impl Staging {
     }
 
     fn entry(&self, name: &str) -> Result<FileEntry, WeightError> {
-        let (sha256, bytes) = sha256_of(&self.folder.path().join(name))?;
+        let path = self.folder.path().join(name);
+        open_to_all(&path, FILE_MODE)?;
+        let (sha256, bytes) = sha256_of(&path)?;
         let entry = FileEntry { file: name.into(), sha256, bytes };
         self.share(&entry);
         Ok(entry)
@@ -219,14 +221,16 @@ impl Staging {
     fn publish(self, manifest: &Manifest, target: &Path) -> Result<(), WeightError> {
         let path = self.folder.path().join(MANIFEST_FILE);
         std::fs::write(&path, manifest.to_json()).map_err(WeightError::io(&path))?;
-        open_to_all(self.folder.path())?;
+        open_to_all(self.folder.path(), FOLDER_MODE)?;
         std::fs::rename(self.folder.path(), target).map_err(WeightError::io(target))
     }
 }
 
-/// Temporary folders are private; a model folder may be read by the worker's user.
-fn open_to_all(folder: &Path) -> Result<(), WeightError> {
+/// What is written is private at first; the worker may be another user.
+const FILE_MODE: u32 = 0o644;
+const FOLDER_MODE: u32 = 0o755;
+
+fn open_to_all(path: &Path, mode: u32) -> Result<(), WeightError> {
     use std::os::unix::fs::PermissionsExt;
-    let readable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(folder, readable).map_err(WeightError::io(folder))
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(WeightError::io(path))
 }

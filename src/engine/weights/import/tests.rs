@@ -105,6 +105,8 @@ fn a_file_that_another_model_has_takes_its_space_once() {
         std::fs::metadata(bench.import.models_folder.join(id).join("vae.safetensors")).unwrap().ino()
     };
     assert_eq!(inode("copy"), inode("second"));
+    let weights = std::fs::metadata(bench.import.models_folder.join("copy/transformer.safetensors")).unwrap();
+    assert_eq!(weights.mode() & 0o777, 0o644, "a worker that is another user can read it");
     assert_eq!(std::fs::read_dir(bench.import.models_folder.join("second")).unwrap().count(), 5);
 }
 

@@ -159,6 +159,21 @@ fn a_zip64_directory_is_found() {
 }
 
 #[test]
+fn long_numbers_of_an_entry_are_read_and_believed_as_little() {
+    let build = |bytes: u64, shift: u64| {
+        let mut zip = Zip::default();
+        let header = zip.position() + shift;
+        zip.hide("a/data.pkl", b"\x80\x02}.");
+        zip.point_64("a/data.pkl", bytes, header);
+        zip.finish()
+    };
+    assert_eq!(read_directory(&build(4, 0)).map(|tensors| tensors.len()), Ok(0));
+    for (bytes, shift) in [(u64::MAX, 0), (1 << 40, 0), (4, 1 << 40), (4, u64::MAX), (400, 0)] {
+        assert!(message(&build(bytes, shift)).contains("outside"));
+    }
+}
+
+#[test]
 fn flipped_bytes_never_panic() {
     let file = good();
     for at in 0..file.len() {

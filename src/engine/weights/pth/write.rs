@@ -145,8 +145,7 @@ pub(crate) struct Zip {
 impl Zip {
     pub(crate) fn add(&mut self, name: &str, bytes: &[u8]) {
         let header = self.file.len();
-        self.file.extend_from_slice(&row(name, bytes.len(), None));
-        self.file.extend_from_slice(bytes);
+        self.hide(name, bytes);
         self.point(name, bytes.len(), header);
     }
 
@@ -154,6 +153,27 @@ impl Zip {
     pub(crate) fn point(&mut self, name: &str, bytes: usize, header: usize) {
         self.directory.extend_from_slice(&row(name, bytes, Some(header)));
         self.rows += 1;
+    }
+
+    /// A directory row whose three numbers stand in a zip64 field, as in files of over 4 GB.
+    pub(crate) fn point_64(&mut self, name: &str, bytes: u64, header: u64) {
+        let mut row = row(name, u32::MAX as usize, Some(u32::MAX as usize));
+        row[30..32].copy_from_slice(&28u16.to_le_bytes()); // the length of what follows
+        row.extend_from_slice(&[1, 0, 24, 0]);
+        row.extend([bytes, bytes, header].iter().flat_map(|number| number.to_le_bytes()));
+        self.directory.extend_from_slice(&row);
+        self.rows += 1;
+    }
+
+    /// Bytes of the entries so far: where the next one's header will be.
+    pub(crate) fn position(&self) -> u64 {
+        self.file.len() as u64
+    }
+
+    /// An entry without a row in the directory.
+    pub(crate) fn hide(&mut self, name: &str, bytes: &[u8]) {
+        self.file.extend_from_slice(&row(name, bytes.len(), None));
+        self.file.extend_from_slice(bytes);
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
