@@ -9,12 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::settings::SettingsArgs;
-use super::signals;
+use super::{catalog, signals};
 use crate::domain::device::DeviceName;
-use crate::domain::model::ModelId;
-use crate::engine::weights::Library;
+use crate::domain::request::DeployedModel;
 use crate::net::{ServerAddress, ServerClient};
-use crate::worker::{Setup, run};
+use crate::worker::{OfferedModel, Setup, run};
 use crate::{config, telemetry};
 
 /// Run one device's worker
@@ -52,8 +51,8 @@ pub(super) fn run_worker(args: WorkerArgs) -> Result<ExitCode> {
         name: args.name.unwrap_or_else(|| format!("{host}/{}", args.device)),
         host,
         device: args.device,
-        library: Library::new(config.models.dirs),
-        models: config.models.serve.iter().map(|id| ModelId::new(id)).collect(),
+        library: catalog::library(&config.models),
+        models: catalog::deployed(&config.models)?.models().iter().map(offered).collect(),
         drain: config.workers.drain,
     };
     // One thread is enough: the engine has its own, and the rest waits for the network.
@@ -67,6 +66,11 @@ pub(super) fn run_worker(args: WorkerArgs) -> Result<ExitCode> {
     })?;
     info!(?ended, "worker ends");
     Ok(ExitCode::from(ended.exit_code()))
+}
+
+/// In the number format of its files.
+fn offered(model: &DeployedModel) -> OfferedModel {
+    OfferedModel { id: model.id.clone(), quant_linear: model.quant_linear.contains(&true) }
 }
 
 fn address(socket: Option<PathBuf>, api: Option<String>, workers: &config::Workers) -> Result<ServerAddress> {

@@ -14,4 +14,4 @@ mod progress;
 mod publish;
 mod run;
 
-pub use run::{Ended, Setup, WorkerError, run};
+pub use run::{Ended, OfferedModel, Setup, WorkerError, run};

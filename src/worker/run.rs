@@ -22,6 +22,9 @@ use crate::net::ServerClient;
 /// How long the server may hold a request for work: under the idle timeouts of proxies.
 const LEASE_WAIT: Duration = Duration::from_secs(20);
 
+/// Between two signs of life of a worker that loads its first model.
+const ASK_WHILE_LOADING: Duration = Duration::from_secs(5);
+
 /// The pause before the first repetition of a call that did not come through.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -35,9 +38,17 @@ pub struct Setup {
     pub device: DeviceName,
     pub library: Library,
     /// The models that it offers, the one to load at the start first.
-    pub models: Vec<ModelId>,
+    pub models: Vec<OfferedModel>,
     /// How long a job may go on after a stop was asked for.
     pub drain: Duration,
+}
+
+/// A model that a worker can run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedModel {
+    pub id: ModelId,
+    /// Its linear layers are int8.
+    pub quant_linear: bool,
 }
 
 /// Why a worker ended without an error.
@@ -100,7 +111,7 @@ struct Worker {
     devices: Arc<Devices>,
     name: String,
     host: String,
-    models: Vec<ModelId>,
+    models: Vec<OfferedModel>,
     drain: Duration,
     stop: CancellationToken,
 }
@@ -111,22 +122,24 @@ impl Worker {
             Some(welcome) => welcome,
             None => return Ok(Ended::Stopped),
         };
-        let mut loading = self.models.first().cloned().map(|first| Box::pin(self.engine.load(first)));
+        let first = self.models.first().map(|first| first.id.clone());
+        let mut loading = first.map(|first| Box::pin(self.engine.load(first)));
         let mut pause = FIRST_PAUSE;
         loop {
-            let request = LeaseRequest {
-                wait_ms: LEASE_WAIT.as_millis() as u64,
-                // It asks while it loads, so that the server knows it is there, but for no model.
-                models: if loading.is_some() { Vec::new() } else { self.hosted() },
-                devices: self.devices.stats(),
-            };
+            if let Some(load) = &mut loading {
+                tokio::select! {
+                    loaded = tokio::time::timeout(ASK_WHILE_LOADING, load) => {
+                        if let Ok(loaded) = loaded {
+                            loaded?;
+                            loading = None;
+                        }
+                    }
+                    () = self.stop.cancelled() => return Ok(Ended::Stopped),
+                }
+            }
+            let request = self.request(loading.is_some());
             let answer = tokio::select! {
                 answer = self.client.lease(welcome.worker, &request) => answer,
-                loaded = async { loading.as_mut().expect("checked").await }, if loading.is_some() => {
-                    loaded?;
-                    loading = None;
-                    continue;
-                }
                 () = self.stop.cancelled() => return Ok(Ended::Stopped),
             };
             let answer = match answer {
@@ -161,6 +174,17 @@ impl Worker {
             if orders.stop {
                 return Ok(Ended::Stopped);
             }
+        }
+    }
+
+    /// While a model loads, the worker shows that it is there, but asks for no model and waits for nothing:
+    /// a call that it broke off could be answered with a job that nobody takes.
+    fn request(&self, loading: bool) -> LeaseRequest {
+        let wait = if loading { Duration::ZERO } else { LEASE_WAIT };
+        LeaseRequest {
+            wait_ms: wait.as_millis() as u64,
+            models: if loading { Vec::new() } else { self.hosted() },
+            devices: self.devices.stats(),
         }
     }
 
@@ -227,10 +251,10 @@ impl Worker {
 
     fn hosted(&self) -> Vec<HostedModel> {
         let resident = self.engine.resident();
-        let hosted = |id: &ModelId| HostedModel {
-            id: id.clone(),
-            quant_linear: false,
-            resident: resident.as_ref() == Some(id),
+        let hosted = |model: &OfferedModel| HostedModel {
+            id: model.id.clone(),
+            quant_linear: model.quant_linear,
+            resident: resident.as_ref() == Some(&model.id),
         };
         self.models.iter().map(hosted).collect()
     }

@@ -22,6 +22,15 @@ async fn a_prompt_becomes_a_video_over_http() {
     for stage in ["text_encode", "denoise", "decode", "mux", "upload", "total"] {
         assert!(done["timings"][stage].as_f64().is_some(), "{stage} in {}", done["timings"]);
     }
+    let timings = done["timings"].as_object().unwrap();
+    let seconds = |name: &str| timings[name].as_f64().unwrap_or(0.0);
+    let accounted: f64 = timings.keys().filter(|name| *name != "total").map(|name| seconds(name)).sum();
+    // Generous for a busy machine; a hand-out that got lost on its way would take 5 s.
+    assert!(
+        seconds("total") - accounted < 2.0,
+        "{} s are nobody's: {timings:?}",
+        seconds("total") - accounted
+    );
     assert!(done["usage"]["gpu_seconds"].as_f64().unwrap() > 0.0);
 
     let content = format!("/v1/videos/{id}/content");

@@ -42,7 +42,8 @@ impl Program {
             command(&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir"]);
         let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
         command.arg(&data).stdout(Stdio::piped()).stderr(file).envs(variables.iter().copied());
-        let mut child = command.spawn().unwrap();
+        // Not in the clone: the bundled model is found beside the program.
+        let mut child = command.current_dir(folder).spawn().unwrap();
         let lines = read_lines(&mut child, &log);
         let address = |prefix: &str| {
             let line = lines.iter().find_map(|line| line.strip_prefix(prefix));
