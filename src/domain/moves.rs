@@ -12,6 +12,9 @@ use super::stage::{Stage, Timings};
 use super::usage::{Usage, charged_seconds};
 use super::warning::Warning;
 
+/// No repeated execution waits longer.
+pub const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(60);
+
 /// One step in a job's life.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Move {
@@ -113,7 +116,7 @@ impl Job {
     fn claim(&mut self, holder: &Holder, at: UnixMillis) -> Result<Option<EventKind>, BadMove> {
         let status = &mut self.status;
         status.free()?;
-        if at < status.not_before {
+        if !status.may_start(at) {
             return Err(BadMove::TooEarly);
         }
         let first = status.state == JobState::Queued;
@@ -215,6 +218,12 @@ impl JobStatus {
         self.error.as_ref().is_some_and(|error| error.code == FailureCode::Cancelled)
     }
 
+    /// Whether its time has come: at once for a fresh job, after its delay for a repeated one. A moment further ahead
+    /// than any delay means that the wall clock was set back, and holds nothing up.
+    pub fn may_start(&self, at: UnixMillis) -> bool {
+        self.started_at.is_none() || self.not_before <= at || self.not_before.since(at) > LONGEST_RETRY_DELAY
+    }
+
     fn alive(&self) -> Result<(), BadMove> {
         if self.state.is_terminal() { Err(BadMove::Ended { state: self.state }) } else { Ok(()) }
     }
@@ -299,6 +308,20 @@ mod tests {
                 prop_assert_eq!(ends, u32::from(status.state.is_terminal()), "one end, one event");
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_holds_no_job_up() {
+        let mut job = sample::job(1, 10_000_000);
+        let claim = Move::Claim { holder: sample::holder("cpu") };
+        job.apply(&claim, UnixMillis(1)).unwrap();
+        let not_before = UnixMillis(50_000);
+        job.apply(&Move::Requeue { epoch: 1, reason: RequeueReason::Fault, not_before }, UnixMillis(40_000))
+            .unwrap();
+        assert_eq!(job.apply(&claim, UnixMillis(49_999)), Err(BadMove::TooEarly));
+        assert!(job.status.may_start(UnixMillis(50_000)));
+        job.status.not_before = UnixMillis(10_000_000);
+        assert!(job.status.may_start(UnixMillis(50_000)));
     }
 
     #[test]

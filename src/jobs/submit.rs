@@ -17,7 +17,7 @@ use crate::storage::{Body, Key, Sha256};
 use crate::store::{Admission, Admitted, Idempotency};
 
 /// How long an idempotency key is remembered.
-const REMEMBER_KEYS: Duration = Duration::from_secs(24 * 3600);
+pub(super) const REMEMBER_KEYS: Duration = Duration::from_secs(24 * 3600);
 
 /// What a caller wants made.
 #[derive(Debug, Clone)]

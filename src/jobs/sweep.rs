@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use super::submit::REMEMBER_KEYS;
 use super::{Jobs, JobsError};
 use crate::domain::asset::Variant;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::EventId;
 use crate::domain::moves::Move;
 use crate::storage::Key;
-use crate::store::{Aged, Change, Garbage, Reach, StoreError};
+use crate::store::{Aged, Change, Garbage, Reach, StoreError, Trim};
 
 /// Between two sweeps.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -53,7 +54,13 @@ impl Jobs {
         while self.expire_assets(now).await? == BATCH {}
         while self.purge(now, retention).await? == BATCH {}
         while self.collect_garbage(now).await? == BATCH {}
-        Ok(())
+        let before = |age: Duration| UnixMillis(now.0.saturating_sub(age.as_millis() as u64));
+        let trim = Trim {
+            idempotency_keys: before(REMEMBER_KEYS),
+            events: before(retention.jobs),
+            deleted_jobs: before(retention.jobs),
+        };
+        Ok(self.parts().store.trim(trim).await?)
     }
 
     /// Removes the files of one execution that no job names any more.

@@ -78,10 +78,11 @@ impl Scheduler {
         video: VideoId,
         beat: Heartbeat,
     ) -> Result<HeartbeatAnswer, SchedulerError> {
-        let (answer, news) = self.inner.beat(video, &beat)?;
+        let (mut answer, news) = self.inner.beat(video, &beat)?;
         if news {
             let step = Move::Progress { epoch: beat.epoch, stage: beat.stage, percent: beat.progress };
             let job = self.inner.change(video, step).await.map_err(stale)?;
+            answer.cancel |= job.status.cancel_requested;
             if let Some(held) = self.inner.state().leases.get(video, beat.epoch) {
                 held.job = job;
             }

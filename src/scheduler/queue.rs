@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::pick::{Head, Lane, Snapshot};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{ProjectId, VideoId};
-use crate::domain::job::{Job, JobState};
+use crate::domain::job::Job;
 use crate::domain::model::ModelId;
+use crate::domain::moves::LONGEST_RETRY_DELAY;
 
 /// A job without a worker.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,8 +64,13 @@ impl Waiting {
             cost,
             not_before: job.status.not_before,
             avoid,
-            fresh: job.status.state == JobState::Queued,
+            fresh: job.status.started_at.is_none(),
         }
+    }
+
+    /// As [`JobStatus::may_start`](crate::domain::job::JobStatus::may_start) says it of the row.
+    fn may_start(&self, now: UnixMillis) -> bool {
+        self.fresh || self.not_before <= now || self.not_before.since(now) > LONGEST_RETRY_DELAY
     }
 }
 
@@ -197,7 +203,7 @@ impl Queue {
 }
 
 fn head(line: &VecDeque<Waiting>, now: UnixMillis) -> Option<Head> {
-    let first = line.iter().find(|waiting| waiting.not_before <= now)?;
+    let first = line.iter().find(|waiting| waiting.may_start(now))?;
     Some(Head {
         video: first.video,
         model: first.model.clone(),

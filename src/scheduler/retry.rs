@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::policy::{FIRST_RETRY_DELAY, LONGEST_RETRY_DELAY, MEMORY_ATTEMPTS, POISON_WORKERS, Policy};
+use super::policy::{FIRST_RETRY_DELAY, MEMORY_ATTEMPTS, POISON_WORKERS, Policy};
 use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::job::JobStatus;
-use crate::domain::moves::RequeueReason;
+use crate::domain::moves::{LONGEST_RETRY_DELAY, RequeueReason};
 
 /// What went wrong with an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,7 +20,8 @@ pub use error::StoreError;
 pub use garbage::Garbage;
 pub use memory::Memory;
 pub use query::{
-    Admission, Admitted, Aged, Change, Idempotency, JobFilter, JobPage, JobQuery, Order, Reach, UsageQuery,
+    Admission, Admitted, Aged, Change, Idempotency, JobFilter, JobPage, JobQuery, Order, Reach, Trim,
+    UsageQuery,
 };
 pub use sqlite::Sqlite;
 pub use webhooks::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, EndpointStore};
@@ -98,6 +99,9 @@ pub trait GarbageStore: Send + Sync {
 
     /// They have been removed.
     fn forget_garbage(&self, garbage: Garbage) -> Pending<'_, ()>;
+
+    /// Forgets rows that nobody asks for any more, so that no table grows for ever.
+    fn trim(&self, trim: Trim) -> Pending<'_, ()>;
 }
 
 /// What happened and has not been told yet.

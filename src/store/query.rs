@@ -108,6 +108,17 @@ pub enum Aged {
     Ended(UnixMillis),
 }
 
+/// Rows that nobody asks for any more: those older than these moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trim {
+    /// By their use.
+    pub idempotency_keys: UnixMillis,
+    /// By when they happened; only settled ones.
+    pub events: UnixMillis,
+    /// What is remembered of deleted jobs, by their deletion.
+    pub deleted_jobs: UnixMillis,
+}
+
 /// Which bookings to read: those with `from <= at < to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageQuery {

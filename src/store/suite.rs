@@ -259,6 +259,7 @@ enum Operation {
     Delete { reach: u64, slot: u64 },
     List { project: u64, after: Option<u64>, limit: u32, newest: bool, failed: bool },
     Settle { number: u64 },
+    Trim { ago: u64 },
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -275,6 +276,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             |(project, after, limit, newest, failed)| Operation::List { project, after, limit, newest, failed }
         ),
         1 => (0u64..60).prop_map(|number| Operation::Settle { number }),
+        1 => (0u64..60).prop_map(|ago| Operation::Trim { ago }),
     ]
 }
 
@@ -339,6 +341,11 @@ async fn perform(store: &dyn Store, operation: &Operation, at: u64) -> String {
             told(store.jobs(sample::scope(project), query).await)
         }
         Operation::Settle { number } => told(store.settle_event(event(2000 + number)).await),
+        Operation::Trim { ago } => {
+            let before = UnixMillis(at - ago);
+            let idempotency_keys = UnixMillis(1000 + ago % 7);
+            told(store.trim(Trim { idempotency_keys, events: before, deleted_jobs: before }).await)
+        }
     }
 }
 

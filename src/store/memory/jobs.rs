@@ -60,7 +60,7 @@ impl JobStore for Memory {
                 return Err(StoreError::NotEnded);
             }
             tables.jobs.remove(&video);
-            tables.gone.insert(video, job.project);
+            tables.gone.insert(video, (job.project, at));
             let garbage = left_by_deletion(&job, at);
             tables.garbage.extend(garbage.clone());
             Ok(garbage)
@@ -116,7 +116,8 @@ impl Tables {
 
     fn page(&self, scope: ProjectScope, query: &JobQuery) -> Result<JobPage, StoreError> {
         if let Some(after) = query.after {
-            let known = self.jobs.get(&after).map(|job| job.project).or(self.gone.get(&after).copied());
+            let known = self.jobs.get(&after).map(|job| job.project);
+            let known = known.or(self.gone.get(&after).map(|(project, _)| *project));
             if known != Some(scope.project) {
                 return Err(StoreError::NotFound);
             }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
-    EstimateStore, Garbage, GarbageStore, OutboxStore, Pending, Reach, StoreError, UsageQuery, UsageStore,
+    EstimateStore, Garbage, GarbageStore, OutboxStore, Pending, Reach, StoreError, Trim, UsageQuery,
+    UsageStore,
 };
 use crate::domain::clock::UnixMillis;
 use crate::domain::estimate::{Estimate, Shape};
@@ -29,8 +30,8 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Tables {
     jobs: BTreeMap<VideoId, Job>,
-    /// Deleted jobs and their projects: a page may still begin behind one.
-    gone: BTreeMap<VideoId, ProjectId>,
+    /// Deleted jobs, their projects and when: a page may still begin behind one.
+    gone: BTreeMap<VideoId, (ProjectId, UnixMillis)>,
     garbage: BTreeSet<Garbage>,
     used_keys: HashMap<UsedKey, Use>,
     /// The flag says whether it is settled.
@@ -80,6 +81,15 @@ impl GarbageStore for Memory {
     fn forget_garbage(&self, garbage: Garbage) -> Pending<'_, ()> {
         self.run(|tables| {
             tables.garbage.remove(&garbage);
+            Ok(())
+        })
+    }
+
+    fn trim(&self, trim: Trim) -> Pending<'_, ()> {
+        self.run(|tables| {
+            tables.used_keys.retain(|_, used| used.at >= trim.idempotency_keys);
+            tables.events.retain(|_, (event, settled)| !*settled || event.at >= trim.events);
+            tables.gone.retain(|_, (_, at)| *at >= trim.deleted_jobs);
             Ok(())
         })
     }

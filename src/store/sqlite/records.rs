@@ -1,5 +1,7 @@
 //! Garbage, the outbox, bookings and estimates in SQL.
 
+use sqlx::SqliteConnection;
+
 use super::Sqlite;
 use super::rows::{all, event, garbage, json, to_json, unavailable};
 use crate::domain::clock::UnixMillis;
@@ -8,7 +10,8 @@ use crate::domain::event::Event;
 use crate::domain::id::{EventId, VideoId};
 use crate::domain::usage::UsageRecord;
 use crate::store::{
-    EstimateStore, Garbage, GarbageStore, OutboxStore, Pending, Reach, UsageQuery, UsageStore,
+    EstimateStore, Garbage, GarbageStore, OutboxStore, Pending, Reach, StoreError, Trim, UsageQuery,
+    UsageStore,
 };
 
 impl GarbageStore for Sqlite {
@@ -33,6 +36,24 @@ impl GarbageStore for Sqlite {
                 Ok(())
             })
         }))
+    }
+
+    fn trim(&self, trim: Trim) -> Pending<'_, ()> {
+        Box::pin(self.writer.run(move |connection| Box::pin(Self::forget(connection, trim))))
+    }
+}
+
+impl Sqlite {
+    async fn forget(connection: &mut SqliteConnection, trim: Trim) -> Result<(), StoreError> {
+        let old = [
+            ("delete from idempotency_keys where used_at < ?", trim.idempotency_keys),
+            ("delete from events where settled = 1 and at < ?", trim.events),
+            ("delete from deleted_jobs where deleted_at < ?", trim.deleted_jobs),
+        ];
+        for (sql, before) in old {
+            sqlx::query(sql).bind(before.0 as i64).execute(&mut *connection).await.map_err(unavailable)?;
+        }
+        Ok(())
     }
 }
 
