@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::domain::device::DeviceName;
 use crate::metrics::Metrics;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Scheduler, WorkerState};
 use crate::worker::Ended;
 
 /// The running program's own file, also after it was replaced on disk.
@@ -29,6 +29,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A worker that lived this long had started well.
 const LIVED_LONG: Duration = Duration::from_secs(60);
+
+/// Between two looks at whether a worker still calls.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Why a worker is replaced, as the metric says it.
+const REASONS: [&str; 4] = ["soft", "hard", "oom", "crash"];
 
 /// One process to keep alive.
 #[derive(Debug, Clone)]
@@ -69,6 +75,9 @@ impl Supervisor {
         let mut kept = JoinSet::new();
         let mut kill = Vec::new();
         for process in processes {
+            for reason in REASONS {
+                metrics.worker_restarts_total.show([&process.name, reason]);
+            }
             let order = Arc::new(Notify::new());
             kill.push((process.name.clone(), order.clone()));
             let keeper = Keeper {
@@ -167,11 +176,26 @@ impl Keeper {
         Ok(child)
     }
 
-    /// Waits for the end of the process, brings it about if asked to, and reports it. Answers why it ended.
+    /// Resolves once the scheduler has not heard of the process for so long that it calls it down.
+    async fn hangs(&self, process: u32) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let workers = self.scheduler.workers();
+            let ours = workers.iter().find(|worker| worker.local && worker.process == process);
+            if ours.is_some_and(|worker| worker.state == WorkerState::Down) {
+                warn!(worker.name = %self.process.name, worker.process = process, "the worker hangs and is killed");
+                return;
+            }
+        }
+    }
+
+    /// Waits for the end of the process, brings it about if asked to or if the process hangs, and reports it.
+    /// Answers why it ended.
     async fn watch(&self, mut child: Child) -> &'static str {
         let process = child.id().unwrap_or_default();
         let (ended, ordered) = tokio::select! {
             status = child.wait() => (status, false),
+            () = self.hangs(process) => (kill(&mut child).await, false),
             () = self.kill.notified() => (kill(&mut child).await, true),
             () = self.kill_all.cancelled() => (kill(&mut child).await, true),
         };

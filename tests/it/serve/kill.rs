@@ -33,6 +33,21 @@ async fn a_killed_worker_costs_one_attempt_and_no_job() {
 }
 
 #[tokio::test]
+async fn a_worker_that_hangs_is_replaced_and_its_job_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Program::start(folder.path(), &[]);
+    let http = Http::new(&server.base, &server.key());
+    let admin = Http::new(&server.admin, &operator_key(folder.path()));
+    let id = http.submit(1).await;
+    http.job_until(&id, |job| job["status"] == "in_progress").await;
+    let workers = admin.json(Method::GET, "/admin/v1/workers", None).await;
+    let process = workers["data"][0]["process_id"].as_i64().unwrap() as i32;
+    kill_process(Pid::from_raw(process).unwrap(), Signal::STOP).unwrap();
+    let done = http.ended(&id).await;
+    assert_eq!((done["status"].as_str(), done["attempt"].as_u64()), (Some("completed"), Some(2)), "{done}");
+}
+
+#[tokio::test]
 async fn an_operator_restarts_a_worker_and_others_may_not() {
     let folder = tempfile::tempdir().unwrap();
     let server = Program::start(folder.path(), &[]);
