@@ -10,7 +10,7 @@ use utoipa_actix_web::{AppExt, UtoipaApp};
 use super::headers::finish;
 use super::openapi::complete;
 use super::routes::fallback::{KnownPaths, fallback};
-use super::routes::{docs, health, models, videos, webhooks};
+use super::routes::{docs, health, limits, models, usage, videos, webhooks};
 use super::state::Api;
 
 /// The application of the main listener.
@@ -74,6 +74,8 @@ where
         .service(webhooks::redeliver)
         .service(models::list_models)
         .service(models::get_model)
+        .service(usage::get_usage)
+        .service(limits::get_limits)
         .service(health::healthz)
         .service(health::readyz)
         .service(health::metrics_page)

@@ -9,6 +9,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use super::errors::{ApiError, ErrorCode};
+use super::ratelimit::{ActiveJobs, RouteClass, too_many};
 use super::state::Api;
 use crate::domain::id::KeyId;
 use crate::domain::key::{KeyOwner, KeyRecord, KeyText, ProjectScope, Scope};
@@ -45,6 +46,10 @@ permissions! {
     WriteWebhooks = Some(Scope::WebhooksWrite);
     /// See the models.
     ReadModels = Some(Scope::ModelsRead);
+    /// See what was booked.
+    ReadUsage = Some(Scope::UsageRead);
+    /// What every key of a project may do.
+    AnyKey = None;
 }
 
 /// Somebody with a valid key of a project and the permission `P`.
@@ -79,8 +84,10 @@ impl<P: Permission> FromRequest for Caller<P> {
         Box::pin(async move {
             let api = request.app_data::<web::Data<Api>>().cloned();
             let api = api.ok_or_else(|| ApiError::internal(&"the server's state is missing"))?;
-            let checked = authenticate(&api, &request).await.and_then(|record| admit::<P>(&request, &record));
-            if let Err(error) = &checked {
+            let checked = enter::<P>(&api, &request).await;
+            if let Err(error) = &checked
+                && error.is_about_credentials()
+            {
                 api.metrics.auth_failures_total.increment([error.code()]);
             }
             checked
@@ -88,10 +95,35 @@ impl<P: Permission> FromRequest for Caller<P> {
     }
 }
 
+/// Who it is, whether they may ask so often, and whether they may ask for this.
+async fn enter<P: Permission>(api: &Api, request: &HttpRequest) -> Result<Caller<P>, ApiError> {
+    let record = authenticate(api, request).await?;
+    let scope = tenant(request, &record)?;
+    let class = RouteClass::of(request);
+    let mut standing = api.rates.take(class, scope.project);
+    if let Some(limit) = api.rates.limits().active_jobs {
+        let active = api.jobs.active(scope).await?;
+        standing.jobs = Some(ActiveJobs { limit: limit.get(), active });
+    }
+    request.extensions_mut().insert(standing);
+    if let Some(wait) = standing.wait {
+        api.metrics
+            .rate_limited_total
+            .increment([api.metrics.project(&scope.project.to_string()), "requests"]);
+        return Err(too_many("the project asks too often", wait));
+    }
+    permit(&record, scope)
+}
+
 /// Finds the record of the key that came with the request.
 async fn authenticate(api: &Api, request: &HttpRequest) -> Result<KeyRecord, ApiError> {
     let text = bearer(request)?;
-    api.keys.check(&text).await?.map_err(|refusal| match refusal {
+    let refusal = match api.keys.check(&text).await? {
+        Ok(record) => return Ok(record),
+        Err(refusal) => refusal,
+    };
+    api.rates.wrong_key(request)?;
+    Err(match refusal {
         KeyRefusal::Unknown => invalid_key(&format!("the key {} is not valid", text.redacted())),
         KeyRefusal::Expired => ApiError::new(ErrorCode::ExpiredApiKey, "the key has expired"),
     })
@@ -109,8 +141,8 @@ fn bearer(request: &HttpRequest) -> Result<KeyText, ApiError> {
     key.ok_or_else(|| invalid_key("the authorization header holds no well-formed key"))
 }
 
-/// Checks what the key opens.
-fn admit<P: Permission>(request: &HttpRequest, record: &KeyRecord) -> Result<Caller<P>, ApiError> {
+/// The project that the key acts for, which must be the one that the headers name.
+fn tenant(request: &HttpRequest, record: &KeyRecord) -> Result<ProjectScope, ApiError> {
     let KeyOwner::Project { scope, .. } = record.owner else {
         return Err(ApiError::new(ErrorCode::InsufficientScope, "this route needs the key of a project"));
     };
@@ -124,6 +156,11 @@ fn admit<P: Permission>(request: &HttpRequest, record: &KeyRecord) -> Result<Cal
         ApiError::new(ErrorCode::MismatchedProject, message)
     })?;
     request.extensions_mut().insert(Authenticated(scope));
+    Ok(scope)
+}
+
+/// Checks what the key opens.
+fn permit<P: Permission>(record: &KeyRecord, scope: ProjectScope) -> Result<Caller<P>, ApiError> {
     if let Some(needed) = P::SCOPE
         && !record.scopes.iter().any(|held| held.covers(needed))
     {

@@ -9,6 +9,7 @@ use actix_web::{Error, HttpMessage, web};
 use tracing::Instrument;
 
 use super::auth::Authenticated;
+use super::ratelimit::Standing;
 use super::state::Api;
 use super::wait::Waited;
 use crate::domain::id::RequestId;
@@ -52,6 +53,7 @@ pub(crate) async fn finish(
     let waited = response.request().extensions().get::<Waited>().map(|waited| waited.0);
     let spent = api.clock.monotonic().since(started).saturating_sub(waited.unwrap_or_default());
     let tenant = response.request().extensions().get::<Authenticated>().copied();
+    let standing = response.request().extensions().get::<Standing>().copied();
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
     let status = response.status();
     api.metrics.http_requests_total.increment([method.as_str(), &route, status.as_str()]);
@@ -74,6 +76,9 @@ pub(crate) async fn finish(
         if !headers.contains_key(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
+    }
+    if let Some(standing) = standing {
+        standing.describe(headers);
     }
     if let Some(Authenticated(scope)) = tenant {
         headers.insert(ORGANIZATION, value(&scope.organization.to_string()));

@@ -15,10 +15,12 @@ mod paging;
 mod picture;
 mod query;
 mod range;
+mod ratelimit;
 mod routes;
 mod state;
 mod wait;
 
 pub use app::{app, openapi};
 pub use idempotency::InFlightKeys;
+pub use ratelimit::RateLimiter;
 pub use state::{Api, Readiness, ReadinessCheck};

@@ -29,12 +29,19 @@ const BODY_ERRORS: [(&str, &str); 2] =
     [("413", "The body is too large."), ("415", "The route takes other media types.")];
 
 /// Headers of every answer under `/v1`, with what they say; integers are marked.
-const HEADERS: [(&str, &str, bool); 5] = [
+const HEADERS: [(&str, &str, bool); 12] = [
     ("x-request-id", "Names the request in logs and to the SDKs.", false),
     ("openai-processing-ms", "Time spent on the answer.", true),
     ("openai-version", "Version of OpenAI's API that is followed.", false),
     ("openai-organization", "The key's organization.", false),
     ("openai-project", "The key's project.", false),
+    ("x-ratelimit-limit-requests", "Requests a minute of this class of routes.", true),
+    ("x-ratelimit-remaining-requests", "Requests that are left now.", true),
+    ("x-ratelimit-reset-requests", "Until all are there again, such as `1.5s`.", false),
+    ("x-ratelimit-limit-jobs", "Jobs that may be queued or running.", true),
+    ("x-ratelimit-remaining-jobs", "Jobs that are left now.", true),
+    ("ratelimit-policy", "The limits as a structured field.", false),
+    ("ratelimit", "What is left as a structured field.", false),
 ];
 
 /// Headers of errors that tell the SDKs what to do.

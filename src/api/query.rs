@@ -27,6 +27,12 @@ impl Query {
         values.map(|(_, value)| value.as_str()).find(|value| !value.is_empty())
     }
 
+    /// Every value of `name` and of `name[]`, as the two SDKs write arrays.
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        let named = |key: &str| key.strip_suffix("[]").unwrap_or(key) == name;
+        self.0.iter().filter(|(key, _)| named(key)).map(|(_, value)| value.clone()).collect()
+    }
+
     /// Every pair whose name is `name[key]`.
     pub(crate) fn members(&self, name: &str) -> Vec<(String, String)> {
         let key = |full: &str| {
@@ -79,12 +85,14 @@ mod tests {
 
     #[test]
     fn values_are_typed_and_mistakes_named() {
-        let request = TestRequest::with_uri("/v1/videos?limit=5&x=&metadata[a]=1&metadata%5Bb%5D=2&on=true")
-            .to_http_request();
+        let request =
+            TestRequest::with_uri("/v1/videos?limit=5&x=&g=1&g[]=2&metadata[a]=1&metadata%5Bb%5D=2&on=true")
+                .to_http_request();
         let query = Query::of(&request).unwrap();
         assert_eq!(query.integer("limit", 0..=100).unwrap(), Some(5));
         assert!(query.integer("limit", 0..=4).is_err());
         assert_eq!((query.text("x"), query.boolean("on").unwrap()), (None, Some(true)));
+        assert_eq!(query.list("g"), ["1", "2"]);
         let pairs = [("a", "1"), ("b", "2")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(query.members("metadata"), pairs);
     }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::idempotency::InFlightKeys;
+use super::ratelimit::RateLimiter;
 use crate::domain::clock::{Clock, Random};
 use crate::domain::request::ModelCatalog;
 use crate::jobs::{Jobs, Keys};
@@ -32,6 +33,8 @@ pub struct Api {
     /// Needed to read `/metrics`; `None` where the listener is reachable from this machine only.
     pub metrics_token: Option<String>,
     pub readiness: ReadinessCheck,
+    /// What is left of every project's limits.
+    pub rates: RateLimiter,
     /// Requests with an idempotency key that are being worked on; starts empty.
     pub in_flight_keys: InFlightKeys,
 }

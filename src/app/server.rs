@@ -18,7 +18,7 @@ use super::measured::Measured;
 use super::outside::{self, Outside};
 use super::supervisor::{Launch, Supervisor};
 use super::{devices, readiness};
-use crate::api::{self, Api};
+use crate::api::{self, Api, RateLimiter};
 use crate::config::{Config, LogFormat};
 use crate::domain::asset::Variant;
 use crate::domain::clock::{Clock, Random};
@@ -211,6 +211,7 @@ impl Server {
             outgoing: self.outside.outgoing(),
             keys: self.keys.clone(),
             in_flight_keys: Default::default(),
+            rates: RateLimiter::new(config.limits.limits(), &self.clock),
             catalog: self.catalog.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),

@@ -11,6 +11,7 @@ mod sources;
 mod auth;
 mod data;
 mod jobs;
+mod limits;
 mod log;
 mod metrics;
 mod models;
@@ -21,6 +22,7 @@ mod workers;
 pub use auth::Auth;
 pub use data::Data;
 pub use jobs::Jobs;
+pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use metrics::Metrics;
 pub use models::Models;
@@ -40,6 +42,7 @@ pub struct Config {
     pub workers: Workers,
     pub jobs: Jobs,
     pub outgoing: Outgoing,
+    pub limits: Limits,
     pub metrics: Metrics,
     pub log: Log,
     /// Our variables in the environment, settings or not. They may hold secrets, so child processes do not get them.
@@ -60,6 +63,7 @@ impl Config {
             workers: reader.section("workers", Workers::read),
             jobs: reader.section("jobs", Jobs::read),
             outgoing: reader.section("outgoing", Outgoing::read),
+            limits: reader.section("limits", Limits::read),
             metrics: reader.section("metrics", Metrics::read),
             log: reader.section("log", Log::read),
             variables: reader.variables(),
@@ -159,6 +163,7 @@ mod tests {
         reader.section("workers", Workers::read);
         reader.section("jobs", Jobs::read);
         reader.section("outgoing", Outgoing::read);
+        reader.section("limits", Limits::read);
         reader.section("metrics", Metrics::read);
         reader.section("log", Log::read);
         for (variable, default) in reader.settings() {

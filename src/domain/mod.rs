@@ -17,6 +17,7 @@ pub mod id;
 pub mod job;
 pub mod key;
 pub mod lease;
+pub mod limits;
 pub mod model;
 pub mod moves;
 pub mod picture;

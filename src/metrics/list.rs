@@ -82,6 +82,8 @@ metrics! {
     http_requests_in_flight: Gauge[];
     /// Requests refused because of their credentials.
     auth_failures_total: Counter["reason"];
+    /// Requests refused because of a limit.
+    rate_limited_total: Counter["project", "limit"];
     /// Requests recognised as repetitions.
     idempotent_replays_total: Counter["kind"];
     /// Bytes of finished files sent to clients.

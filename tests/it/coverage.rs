@@ -41,6 +41,30 @@ async fn every_operation_refuses_a_caller_without_a_key() {
     }
 }
 
+#[tokio::test]
+async fn what_belongs_to_others_looks_like_what_is_not_there() {
+    let app = TestApp::start().await;
+    let theirs = app.client().submit().await;
+    let stranger = app.stranger().await;
+    let absent = "video_019b76da000070008000000000000000";
+    for (method, path, operation) in operations() {
+        if !path.contains("{video_id}") {
+            continue;
+        }
+        let mut answers = Vec::new();
+        for id in [theirs.as_str(), absent, "video_x", "..%2Fx"] {
+            let mut request = stranger.request(method.clone(), &path.replace("{video_id}", id));
+            if operation["requestBody"].is_object() {
+                request = request.json(&serde_json::json!({ "prompt": "x" }));
+            }
+            let answer = Answer::of(request).await;
+            answers.push((answer.status, answer.body));
+        }
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{method} {path}: {answers:?}");
+        assert_eq!(answers[0].0, 404, "{method} {path}");
+    }
+}
+
 #[test]
 fn every_operation_is_described_alike() {
     let mut ids = Vec::new();

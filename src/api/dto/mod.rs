@@ -3,6 +3,7 @@
 mod list;
 mod model;
 mod request;
+mod usage;
 mod video;
 mod webhook;
 
@@ -11,6 +12,7 @@ pub(crate) use model::{Measured, ModelList, ModelObject};
 pub(crate) use request::{
     CreateVideoBody, FromImageBody, GenerateVideoBody, RemixVideoBody, RotateSecretBody, WebhookEndpointBody,
 };
+pub(crate) use usage::{UsageBucket, UsagePage, UsageResult};
 pub(crate) use video::{DeletedVideo, VideoList, VideoObject};
 pub(crate) use webhook::{
     CallbackSecretObject, DeletedWebhookEndpoint, WebhookDeliveryList, WebhookDeliveryObject,

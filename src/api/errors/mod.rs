@@ -112,6 +112,11 @@ impl ApiError {
         Self::new(ErrorCode::InternalError, "the server had an error; the request may be sent again")
     }
 
+    /// Whether it says no to the key itself.
+    pub(crate) fn is_about_credentials(&self) -> bool {
+        matches!(self.code.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    }
+
     /// The code, as metrics count it.
     pub(crate) fn code(&self) -> &'static str {
         self.code.as_str()

@@ -3,6 +3,8 @@
 pub(crate) mod docs;
 pub(crate) mod fallback;
 pub(crate) mod health;
+pub(crate) mod limits;
 pub(crate) mod models;
+pub(crate) mod usage;
 pub(crate) mod videos;
 pub(crate) mod webhooks;

@@ -42,7 +42,13 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_servers_and_workers_lose_nothing_and_double_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let variables = [("WANSERVE_WORKERS_DEVICES", "none"), ("WANSERVE_WORKERS_TOKEN", worker::TOKEN)];
+    let variables = [
+        ("WANSERVE_WORKERS_DEVICES", "none"),
+        ("WANSERVE_WORKERS_TOKEN", worker::TOKEN),
+        ("WANSERVE_LIMITS_CREATES_PER_MINUTE", "0"),
+        ("WANSERVE_LIMITS_READS_PER_MINUTE", "0"),
+        ("WANSERVE_LIMITS_ACTIVE_JOBS", "0"),
+    ];
     let mut server = start(folder.path(), &variables);
     let mut workers: Vec<Child> = (0..WORKERS).map(|name| worker::start(folder.path(), name)).collect();
     let load = Arc::new(Load { key: server.key(), ..Load::new(&server.base) });

@@ -7,10 +7,11 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use wanserve::api::{Api, InFlightKeys, Readiness};
+use wanserve::api::{Api, InFlightKeys, RateLimiter, Readiness};
 use wanserve::domain::clock::{Clock, Random};
 use wanserve::domain::id::{OrganizationId, ProjectId, ServiceAccountId};
 use wanserve::domain::key::{KeyOwner, ProjectScope, Scope};
+use wanserve::domain::limits::Limits;
 use wanserve::domain::model::{Capabilities, ModelId};
 use wanserve::domain::request::{DeployedModel, ModelCatalog};
 use wanserve::domain::size::{AspectRatio, Resolution};
@@ -31,12 +32,22 @@ use super::worker::{Script, Worker};
 /// What workers must send.
 const WORKER_TOKEN: &str = "worker-token-of-the-tests";
 
+/// What tests have that are not about limits.
+const UNLIMITED: Limits = Limits {
+    creates_per_minute: None,
+    reads_per_minute: None,
+    content_per_minute: None,
+    active_jobs: None,
+    wrong_keys_per_minute: None,
+};
+
 /// Choices of a test.
 #[derive(Default)]
 pub(crate) struct Setup {
     pub(crate) metrics_token: Option<String>,
     /// Ports of 127.0.0.1 that pictures come from and webhooks go to, over plain `http`.
     pub(crate) reachable_ports: Vec<u16>,
+    pub(crate) limits: Option<Limits>,
 }
 
 /// A running server.
@@ -118,6 +129,7 @@ impl TestApp {
                 Box::pin(std::future::ready(readiness))
             }),
             in_flight_keys: InFlightKeys::default(),
+            rates: RateLimiter::new(setup.limits.unwrap_or(UNLIMITED), &clock),
         };
         let state = web::Data::new(api);
         let public = HttpServer::new(move || wanserve::api::app(state.clone()));

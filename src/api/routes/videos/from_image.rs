@@ -32,7 +32,7 @@ pub(crate) async fn animate_image(
     let image = take_image(&mut fields, "image", Naming::Lenient)?;
     let second = take_image(&mut fields, "input_reference", Naming::Lenient)?;
     let wait = fields.integer("wait")?;
-    fields.refuse(&["stream"], "this server has no event streams; use `wait` or poll")?;
+    body::refuse_stream(&mut fields)?;
     fields.refuse(&["characters"], "the models have no identity conditioning")?;
     fields.finish()?;
     let image = match (image, second) {

@@ -34,7 +34,7 @@ pub(crate) async fn generate_video(
     fields.refuse(&PICTURES, "pictures go to /v1/videos/from-image")?;
     let video = take_video(&mut fields)?;
     let wait = fields.integer("wait")?;
-    fields.refuse(&["stream"], "this server has no event streams; use `wait` or poll")?;
+    body::refuse_stream(&mut fields)?;
     fields.finish()?;
     let wait = Wait::of(&request, wait)?;
     submit(&api, &request, &caller, Order { video, image: None, wait, repeatable }).await

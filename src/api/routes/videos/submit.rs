@@ -1,5 +1,7 @@
 //! From a decoded request to an admitted job: the one way for all routes that make videos.
 
+use std::num::NonZeroU32;
+
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -14,7 +16,7 @@ use crate::api::wait::Wait;
 use crate::domain::job::Job;
 use crate::domain::request::{Accepted, Context, SourceImage, VideoRequest, accept};
 use crate::domain::video::Operation;
-use crate::jobs::{NewInput, NewJob};
+use crate::jobs::{JobsError, NewInput, NewJob};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -88,12 +90,18 @@ async fn admit(
 ) -> Result<HttpResponse, ApiError> {
     let scope = caller.scope();
     let (idempotency, in_flight) = repeatable.claim(api, scope)?;
-    let submitted = api.jobs.submit(scope, NewJob { idempotency, ..job }).await?;
+    let max_active = api.rates.limits().active_jobs.map(NonZeroU32::get);
+    let submitted = api.jobs.submit(scope, NewJob { idempotency, max_active, ..job }).await;
+    if let Err(JobsError::TooManyActive { .. }) = &submitted {
+        api.metrics.rate_limited_total.increment([api.metrics.project(&scope.project.to_string()), "jobs"]);
+    }
+    let submitted = submitted?;
     drop(in_flight);
     let view = if submitted.replayed && wait.duration().is_none() {
         created_then(submitted.view)
     } else {
-        settled(api, request, scope, submitted.view, wait).await?
+        // The job exists from here on: whatever happens to the waiting, an error would make the client ask for another.
+        settled(api, request, scope, submitted.view.clone(), wait).await.unwrap_or(submitted.view)
     };
     let mut response = answer(&view, wait);
     let location = HeaderValue::from_str(&format!("/v1/videos/{}", view.job.id));

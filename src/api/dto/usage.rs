@@ -1,0 +1,68 @@
+//! Booked usage, in the shape of OpenAI's usage pages.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::usage::UsageRecord;
+
+/// A page of buckets.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UsagePage {
+    #[schema(value_type = String, pattern = "^page$", example = "page")]
+    pub(crate) object: &'static str,
+    pub(crate) data: Vec<UsageBucket>,
+    pub(crate) has_more: bool,
+    /// Goes into `page` for the next page.
+    #[schema(required)]
+    pub(crate) next_page: Option<String>,
+}
+
+/// A span of time, in Unix seconds; the end is exclusive.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UsageBucket {
+    #[schema(value_type = String, pattern = "^bucket$", example = "bucket")]
+    pub(crate) object: &'static str,
+    pub(crate) start_time: u64,
+    pub(crate) end_time: u64,
+    /// One a group; empty if nothing was booked.
+    pub(crate) results: Vec<UsageResult>,
+}
+
+/// Sums of one group; a name that is not grouped by is null.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct UsageResult {
+    #[schema(value_type = String, example = "organization.usage.videos.result")]
+    pub(crate) object: &'static str,
+    /// Jobs that ended.
+    pub(crate) num_model_requests: u64,
+    /// Jobs that completed.
+    pub(crate) videos: u64,
+    pub(crate) failed_videos: u64,
+    pub(crate) frames: u64,
+    pub(crate) video_seconds: f64,
+    pub(crate) gpu_seconds: f64,
+    pub(crate) output_bytes: u64,
+    #[schema(required)]
+    pub(crate) project_id: Option<String>,
+    #[schema(required)]
+    pub(crate) api_key_id: Option<String>,
+    #[schema(required)]
+    pub(crate) model: Option<String>,
+    #[schema(required)]
+    pub(crate) size: Option<String>,
+    #[schema(required)]
+    pub(crate) operation: Option<String>,
+}
+
+impl UsageResult {
+    /// Adds a booking.
+    pub(crate) fn add(&mut self, record: &UsageRecord) {
+        self.num_model_requests += 1;
+        self.videos += u64::from(record.completed);
+        self.failed_videos += u64::from(!record.completed);
+        self.frames += u64::from(record.usage.frames);
+        self.video_seconds += record.usage.video_seconds;
+        self.gpu_seconds += record.usage.gpu_seconds;
+        self.output_bytes += record.output_bytes;
+    }
+}

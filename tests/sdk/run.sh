@@ -1,0 +1,46 @@
+#!/bin/sh
+# Starts a server with the bundled model on free ports and drives it with every SDK version under test.
+# Needs python3, node, npm and both registries. The first argument is the program (default: target/debug/wanserve).
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+program=$(realpath "${1:-$here/../../target/debug/wanserve}")
+work=$(mktemp -d)
+
+stop() {
+    [ -z "${server:-}" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
+    rm -rf "$work"
+}
+trap stop EXIT
+
+# Polling and listing of four clients would use the default limits up.
+export WANSERVE_LIMITS_READS_PER_MINUTE=0 WANSERVE_LIMITS_CREATES_PER_MINUTE=0
+"$program" --data-dir "$work/data" --models-dir "$here/../../models" \
+    --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 >"$work/out" 2>"$work/log" &
+server=$!
+
+tries=0
+until grep -q '^api key: ' "$work/out"; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 600 ] || ! kill -0 "$server" 2>/dev/null; then
+        cat "$work/log" >&2
+        exit 1
+    fi
+    sleep 0.1
+done
+BASE=$(sed -n 's/^listening on //p' "$work/out")/v1
+KEY=$(sed -n 's/^api key: //p' "$work/out")
+export BASE KEY
+
+for version in 3.3.1 3.54.0; do
+    python3 -m venv "$work/python-$version"
+    "$work/python-$version/bin/pip" install --quiet --disable-pip-version-check "openai==$version"
+    "$work/python-$version/bin/python" "$here/videos.py"
+done
+for version in 6.49.0 7.57.0; do
+    mkdir "$work/node-$version"
+    cd "$work/node-$version"
+    npm install --silent --no-audit --no-fund "openai@$version"
+    echo "openai-node $version"
+    node "$here/videos.mjs"
+done
