@@ -1,13 +1,12 @@
-//! A handed-over picture, checked: decoded once, off the request threads, under the limits of `media`.
+//! A handed-over picture, checked: fetched if need be, and decoded in another process under the limits of `media`.
 
-use actix_web::web;
 use bytes::Bytes;
 
 use super::body::ImageInput;
 use super::errors::{ApiError, ErrorCode};
 use super::state::Api;
 use crate::domain::request::SourceImage;
-use crate::media::{PictureError, decode_picture};
+use crate::media::{PictureError, SandboxError};
 use crate::net::{FetchError, Purpose};
 
 /// A picture that can be the first frame.
@@ -34,13 +33,11 @@ pub(crate) async fn check(api: &Api, param: &str, input: ImageInput) -> Result<C
         }
     };
     let content_type = sniff(&bytes);
-    let decoding = bytes.clone();
-    let sides = web::block(move || {
-        decode_picture(&decoding)
-            .map(|picture| SourceImage { width: picture.width(), height: picture.height() })
-    });
-    let sides = sides.await.map_err(|error| ApiError::internal(&error))?;
-    let sides = sides.map_err(|error| refused(&error).about(param))?;
+    let (width, height) = api.pictures.sides(&bytes).await.map_err(|error| match error {
+        SandboxError::Picture(error) => refused(&error).about(param),
+        SandboxError::Process(error) => ApiError::internal(&error),
+    })?;
+    let sides = SourceImage { width, height };
     Ok(CheckedPicture { bytes, sides, content_type })
 }
 

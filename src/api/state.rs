@@ -10,6 +10,7 @@ use super::ratelimit::RateLimiter;
 use crate::domain::clock::{Clock, Random};
 use crate::domain::request::ModelCatalog;
 use crate::jobs::{Jobs, Keys};
+use crate::media::PictureDecoder;
 use crate::metrics::Metrics;
 use crate::net::Outgoing;
 use crate::store::Store;
@@ -25,6 +26,7 @@ pub struct Api {
     pub keys: Keys,
     pub catalog: ModelCatalog,
     pub webhooks: Webhooks,
+    pub pictures: PictureDecoder,
     /// Fetches pictures.
     pub outgoing: Outgoing,
     pub clock: Arc<dyn Clock>,

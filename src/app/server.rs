@@ -16,7 +16,7 @@ use super::data_folder::{DataFolder, DataFolderError};
 use super::listeners::{self, ListenError, Running, Servers};
 use super::measured::Measured;
 use super::outside::{self, Outside};
-use super::supervisor::{Launch, Supervisor};
+use super::supervisor::{Launch, OWN_PROGRAM, Supervisor};
 use super::{devices, readiness};
 use crate::api::{self, Api, RateLimiter};
 use crate::config::{Config, LogFormat};
@@ -27,6 +27,7 @@ use crate::domain::key::KeyText;
 use crate::domain::request::ModelCatalog;
 use crate::domain::stage::Stage;
 use crate::jobs::{Jobs, JobsError, JobsParts, Keys, Retention, first_start};
+use crate::media::PictureDecoder;
 use crate::metrics::{KnownLabels, Metrics};
 use crate::scheduler::{self, Parts, Policy, Scheduler, SystemClock, SystemRandom, WorkerAccess};
 use crate::storage::{Local, Storage};
@@ -209,6 +210,7 @@ impl Server {
             store: self.store.clone(),
             webhooks: self.outside.webhooks(),
             outgoing: self.outside.outgoing(),
+            pictures: PictureDecoder::new(OWN_PROGRAM.into()),
             keys: self.keys.clone(),
             in_flight_keys: Default::default(),
             rates: RateLimiter::new(config.limits.limits(), &self.clock),

@@ -19,7 +19,7 @@ use crate::scheduler::{Scheduler, WorkerState};
 use crate::worker::Ended;
 
 /// The running program's own file, also after it was replaced on disk.
-const OWN_PROGRAM: &str = "/proc/self/exe";
+pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Wait before a worker that died is started again, doubled each time it dies soon.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

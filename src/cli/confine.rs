@@ -11,6 +11,12 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 const DATA_BYTES: u64 = 1 << 30;
 /// Address space besides the mapped files: the program, stacks and the allocator's reservations.
 const ADDRESS_BYTES: u64 = 4 << 30;
+/// 40 megapixels take 320 MB with 16-bit alpha, and as much again on the way to 8-bit RGB.
+const DECODER_DATA_BYTES: u64 = 1 << 30;
+/// The largest allowed picture takes about one second.
+const DECODER_SECONDS: u64 = 5;
+/// Standard input, output and error, and nothing to open besides.
+const DECODER_FILES: u64 = 3;
 /// Each input and output is open at most once.
 const OPEN_FILES: u64 = 64;
 
@@ -30,6 +36,16 @@ pub(super) fn confine<'a>(inputs: impl Iterator<Item = &'a Path>) -> Result<()> 
     limit(Resource::As, ADDRESS_BYTES.saturating_add(mapped.saturating_mul(2)))?;
     limit(Resource::Data, DATA_BYTES)?;
     limit(Resource::Nofile, OPEN_FILES)?;
+    limit(Resource::Core, 0)
+}
+
+/// Limits this process for good to what decoding one picture needs: memory for the largest allowed one, seconds, three pipes.
+pub(super) fn confine_decoder() -> Result<()> {
+    limit(Resource::Data, DECODER_DATA_BYTES)?;
+    limit(Resource::As, ADDRESS_BYTES)?;
+    limit(Resource::Cpu, DECODER_SECONDS)?;
+    limit(Resource::Nofile, DECODER_FILES)?;
+    limit(Resource::Fsize, 0)?;
     limit(Resource::Core, 0)
 }
 

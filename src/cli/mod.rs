@@ -2,6 +2,7 @@
 
 mod catalog;
 mod confine;
+mod decode_picture;
 mod doctor;
 mod generate;
 mod keys;
@@ -17,6 +18,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+
+use crate::media::DECODE_COMMAND;
 
 /// An OpenAI-style HTTP server that turns text and pictures into video
 #[derive(Debug, Parser)]
@@ -39,6 +42,8 @@ enum Command {
     /// Print the OpenAPI document
     Openapi,
     Doctor(doctor::DoctorArgs),
+    #[command(name = DECODE_COMMAND, hide = true)]
+    DecodePicture(decode_picture::DecodePictureArgs),
 }
 
 /// Runs the subcommand of this process's arguments; without one, the server.
@@ -53,5 +58,6 @@ pub fn run() -> Result<ExitCode> {
         Command::Migrate(args) => migrate::run_migrate(args),
         Command::Openapi => openapi::run_openapi(),
         Command::Doctor(args) => doctor::run_doctor(args),
+        Command::DecodePicture(args) => decode_picture::run_decode_picture(&args),
     }
 }

@@ -12,6 +12,7 @@ use super::settings::SettingsArgs;
 use super::{catalog, signals};
 use crate::domain::device::DeviceName;
 use crate::domain::request::DeployedModel;
+use crate::media::PictureDecoder;
 use crate::net::{ServerAddress, ServerClient};
 use crate::worker::{OfferedModel, Setup, run};
 use crate::{config, telemetry};
@@ -52,6 +53,8 @@ pub(super) fn run_worker(args: WorkerArgs) -> Result<ExitCode> {
         host,
         device: args.device,
         library: catalog::library(&config.models),
+        // The running program's own file, also after it was replaced on disk.
+        pictures: PictureDecoder::new("/proc/self/exe".into()),
         models: catalog::deployed(&config.models)?.models().iter().map(offered).collect(),
         drain: config.workers.drain,
     };

@@ -7,21 +7,22 @@ use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, ImageDecoder, ImageError, Limits};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::picture::Picture;
 
 /// The most bytes of an uploaded picture.
-const MAX_BYTES: usize = 10 << 20;
+pub(super) const MAX_BYTES: usize = 10 << 20;
 const MIN_SIDE: u32 = 64;
 const MAX_SIDE: u32 = 8192;
-const MAX_PIXELS: u64 = 40_000_000;
+pub(super) const MAX_PIXELS: u64 = 40_000_000;
 /// The long side is at most this many times the short one.
 const MAX_ASPECT: u32 = 3;
 /// Room for the largest picture with 16-bit alpha, and once more for the decoder's own tables.
 const MAX_DECODE_BYTES: u64 = 2 * 8 * MAX_PIXELS;
 
 /// Why an uploaded picture is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum PictureError {
     #[error("the image must be a JPEG, PNG or WebP")]
     UnknownFormat,

@@ -18,7 +18,9 @@ use crate::domain::asset::Asset;
 use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::id::WorkerId;
 use crate::domain::lease::{Complete, Fail, Lease, Orders};
+use crate::domain::picture::Picture;
 use crate::domain::stage::{Stage, Timings};
+use crate::media::{PictureDecoder, SandboxError};
 
 /// How often a file is sent or fetched before the job is given up here.
 const TRANSFER_ATTEMPTS: u32 = 3;
@@ -27,6 +29,7 @@ const TRANSFER_ATTEMPTS: u32 = 3;
 pub(super) struct Attempt<'a> {
     pub(super) client: &'a LeaseClient,
     pub(super) engine: &'a EngineThread,
+    pub(super) pictures: &'a PictureDecoder,
     pub(super) worker: WorkerId,
     pub(super) lease: Lease,
 }
@@ -78,7 +81,7 @@ impl Attempt<'_> {
 
     async fn make(&self, progress: &Arc<Progress>) -> Result<Complete, Stop> {
         let input = match &self.lease.input {
-            Some(target) => Some(self.fetch(&target.url).await?),
+            Some(target) => Some(self.decode(&self.fetch(&target.url).await?).await?),
             None => None,
         };
         let made = self
@@ -102,6 +105,18 @@ impl Attempt<'_> {
                 FailureClass::Infra,
                 format!("fetching the input: {error}"),
             )
+        })
+    }
+
+    /// In another process: what a stranger made never meets a decoder in this one.
+    async fn decode(&self, bytes: &[u8]) -> Result<Picture, Failure> {
+        self.pictures.decode(bytes).await.map_err(|error| match error {
+            SandboxError::Picture(error) => {
+                Failure::new(FailureCode::InputImageInvalid, FailureClass::Deterministic, error.to_string())
+            }
+            SandboxError::Process(error) => {
+                Failure::new(FailureCode::InternalError, FailureClass::Infra, error.to_string())
+            }
         })
     }
 

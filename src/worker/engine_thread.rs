@@ -22,7 +22,6 @@ use crate::domain::video::{ImageFit, VideoSpec};
 use crate::engine::image::fit;
 use crate::engine::weights::Library;
 use crate::engine::{EngineError, Listener, Pipeline, Stop};
-use crate::media::decode_picture;
 
 /// The engine's thread has ended: a bug or a device that is lost. The process must be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,8 +31,8 @@ pub struct EngineGone;
 /// One video to make.
 pub(super) struct Work {
     pub(super) spec: VideoSpec,
-    /// The stored picture, not yet decoded.
-    pub(super) input: Option<Bytes>,
+    /// The stored picture, decoded.
+    pub(super) input: Option<Picture>,
     pub(super) wanted: Vec<Variant>,
     pub(super) progress: Arc<Progress>,
 }
@@ -169,7 +168,7 @@ impl Engine {
         let Work { spec, progress, .. } = work;
         let mut timings = Timings::default();
         let prepare = Instant::now();
-        let first_frame = work.input.as_deref().map(|bytes| first_frame(bytes, spec)).transpose()?;
+        let first_frame = work.input.as_ref().map(|picture| first_frame(picture, spec));
         timings.prepare = Some(prepare.elapsed().as_secs_f64());
         if self.resident_is_not(spec) {
             let loading = Instant::now();
@@ -245,12 +244,9 @@ fn stopped(why: Option<Halt>, message: String) -> Failure {
 }
 
 /// The stored picture, brought to the size of the video.
-fn first_frame(bytes: &[u8], spec: &VideoSpec) -> Result<Picture, Failure> {
-    let picture = decode_picture(bytes).map_err(|error| {
-        Failure::new(FailureCode::InputImageInvalid, FailureClass::Deterministic, error.to_string())
-    })?;
+fn first_frame(picture: &Picture, spec: &VideoSpec) -> Picture {
     // An adaptive size has the picture's own shape already.
-    Ok(fit(&picture, spec.size, spec.image_fit.unwrap_or(ImageFit::Stretch)))
+    fit(picture, spec.size, spec.image_fit.unwrap_or(ImageFit::Stretch))
 }
 
 /// Carries what the engine tells to the progress, and the frames to the encoder.

@@ -17,6 +17,7 @@ use crate::domain::device::DeviceName;
 use crate::domain::lease::{HostedModel, Lease, LeaseRequest, Orders, PROTOCOL, Welcome, WorkerHello};
 use crate::domain::model::ModelId;
 use crate::engine::weights::Library;
+use crate::media::PictureDecoder;
 use crate::net::ServerClient;
 
 /// How long the server may hold a request for work: under the idle timeouts of proxies.
@@ -37,6 +38,8 @@ pub struct Setup {
     pub host: String,
     pub device: DeviceName,
     pub library: Library,
+    /// Decodes input pictures elsewhere.
+    pub pictures: PictureDecoder,
     /// The models that it offers, the one to load at the start first.
     pub models: Vec<OfferedModel>,
     /// How long a job may go on after a stop was asked for.
@@ -91,10 +94,11 @@ pub enum WorkerError {
 
 /// Works until `stop`, until the server says so, or until the device is lost.
 pub async fn run(setup: Setup, stop: CancellationToken) -> Result<Ended, WorkerError> {
-    let Setup { server, name, host, device, library, models, drain } = setup;
+    let Setup { server, name, host, device, library, pictures, models, drain } = setup;
     let worker = Worker {
         client: LeaseClient::new(server),
         engine: EngineThread::start(device, library)?,
+        pictures,
         devices: Arc::new(Devices::open(device)),
         name,
         host,
@@ -108,6 +112,7 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<Ended, WorkerE
 struct Worker {
     client: LeaseClient,
     engine: EngineThread,
+    pictures: PictureDecoder,
     devices: Arc<Devices>,
     name: String,
     host: String,
@@ -232,7 +237,13 @@ impl Worker {
             progress: progress.clone(),
         };
         let (sender, orders) = watch::channel(Orders::default());
-        let attempt = Attempt { client: &self.client, engine: &self.engine, worker: welcome.worker, lease };
+        let attempt = Attempt {
+            client: &self.client,
+            engine: &self.engine,
+            pictures: &self.pictures,
+            worker: welcome.worker,
+            lease,
+        };
         let mut job = std::pin::pin!(attempt.run(pulse, sender, progress.clone()));
         let grace = async {
             self.stop.cancelled().await;

@@ -59,6 +59,13 @@ impl Program {
         key.expect("the first start prints a key").to_owned()
     }
 
+    /// The most memory that the server itself has held, in bytes.
+    pub(super) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().trim().parse::<u64>().unwrap() << 10
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -111,6 +118,11 @@ impl Http {
         let text = answer.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status}: {text}");
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// The status of a JSON request.
+    pub(super) async fn status(&self, path: &str, body: &Value) -> u16 {
+        self.0.request(Method::POST, path).json(body).send().await.unwrap().status().as_u16()
     }
 
     /// Status and bytes, with a header.

@@ -17,6 +17,7 @@ use wanserve::domain::request::{DeployedModel, ModelCatalog};
 use wanserve::domain::size::{AspectRatio, Resolution};
 use wanserve::domain::video::{AttentionType, Operation};
 use wanserve::jobs::{Jobs, JobsParts, KeyTerms, Keys, Pepper};
+use wanserve::media::PictureDecoder;
 use wanserve::metrics::{KnownLabels, Metrics};
 use wanserve::net::{Outgoing, Policy, PolicySettings, SystemNames};
 use wanserve::scheduler::{
@@ -110,6 +111,7 @@ impl TestApp {
             jobs,
             store,
             outgoing: courier.outgoing.clone(),
+            pictures: PictureDecoder::new(env!("CARGO_BIN_EXE_wanserve").into()),
             webhooks: Webhooks::new(courier, wake),
             keys: keys.clone(),
             catalog: catalog(),
