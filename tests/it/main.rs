@@ -18,4 +18,5 @@ mod support;
 mod usage;
 mod videos;
 mod wan_tiny;
+mod webhook_receivers;
 mod webhooks;
