@@ -13,4 +13,4 @@ pub(crate) use image::{ImageInput, Naming, take_image};
 pub(crate) use media::{Accepts, Limits, read};
 #[cfg(test)]
 pub(crate) use video::VIDEO_FIELDS;
-pub(crate) use video::{refuse_stream, take_video};
+pub(crate) use video::take_video;

@@ -1,7 +1,7 @@
 //! The parameters of a video, taken from a body by their types. What their values may be is the domain's business.
 
 use super::fields::Fields;
-use crate::domain::request::{BadRequest, RequestFault, VideoRequest};
+use crate::domain::request::{BadRequest, VideoRequest};
 
 /// Every parameter, in schema order.
 #[cfg(test)]
@@ -31,17 +31,6 @@ pub(crate) const VIDEO_FIELDS: [&str; 21] = [
 
 /// Known from other services, and not here for a reason.
 const NOT_OFFERED: [&str; 5] = ["negative_prompt", "guidance_scale", "fps", "n", "audio"];
-
-/// Takes `stream`, which can only be declined.
-pub(crate) fn refuse_stream(fields: &mut Fields) -> Result<(), BadRequest> {
-    match fields.boolean("stream")? {
-        Some(true) => {
-            let message = "this server has no event streams; use `wait` or poll";
-            Err(BadRequest::new(RequestFault::Unsupported, "stream", message))
-        }
-        Some(false) | None => Ok(()),
-    }
-}
 
 /// Takes all parameters of a video.
 pub(crate) fn take_video(fields: &mut Fields) -> Result<VideoRequest, BadRequest> {

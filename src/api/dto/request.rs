@@ -86,6 +86,9 @@ pub(crate) struct GenerateVideoBody {
     /// Answer when the job is over, or after this many seconds.
     #[schema(minimum = 0, maximum = 60)]
     wait: Option<i64>,
+    /// Answer with the job's events as they come.
+    #[schema(default = false)]
+    stream: Option<bool>,
 }
 
 /// A video from a picture.
@@ -99,6 +102,9 @@ pub(crate) struct FromImageBody {
     /// Answer when the job is over, or after this many seconds.
     #[schema(minimum = 0, maximum = 60)]
     wait: Option<i64>,
+    /// Answer with the job's events as they come.
+    #[schema(default = false)]
+    stream: Option<bool>,
 }
 
 /// A new prompt for an earlier video; every other parameter may be overridden too.

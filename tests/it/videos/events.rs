@@ -83,3 +83,20 @@ async fn a_stream_is_for_the_jobs_owner_and_tells_a_cancelled_job_at_once() {
         ("video.failed", &Value::from("cancelled"))
     );
 }
+
+#[tokio::test]
+async fn a_create_may_be_answered_with_its_stream() {
+    let app = TestApp::start().await;
+    let _worker = app.worker(Script::Complete).await;
+    let body = serde_json::json!({ "prompt": "x", "num_frames": 17, "stream": true });
+    let answer = app.client().post("/v1/videos/generations", body).await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/event-stream; charset=utf-8"))
+    );
+    let told = events(std::str::from_utf8(&answer.body).unwrap());
+    assert_eq!((told[0].0, told[0].1.as_str()), (1, "video.queued"));
+    assert_eq!(told.last().unwrap().1, "video.completed");
+    let id = told[0].2["video"]["id"].as_str().unwrap();
+    assert_eq!(answer.header("location"), Some(format!("/v1/videos/{id}").as_str()));
+}

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
-use super::submit::{Order, submit};
+use super::submit::{Order, Reply, submit};
 use crate::api::auth::{Caller, WriteVideos};
 use crate::api::body::{self, Accepts, Limits, Naming, take_image, take_video};
 use crate::api::dto::{CreateVideoBody, VideoObject};
@@ -38,5 +38,5 @@ pub(crate) async fn create_video(
     fields.refuse(&["characters"], "the models have no identity conditioning")?;
     fields.finish()?;
     let wait = Wait::of(&request, None)?;
-    submit(&api, &request, &caller, Order { video, image, wait, repeatable }).await
+    submit(&api, &request, &caller, Order { video, image, reply: Reply::Job(wait), repeatable }).await
 }

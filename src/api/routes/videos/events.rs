@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::unfold;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -76,16 +76,26 @@ pub(crate) async fn video_events(
     if view.job.status.state.is_terminal() && after.is_some_and(|after| after >= number(&view)) {
         return Ok(HttpResponse::new(StatusCode::NO_CONTENT));
     }
-    let follower = Follower::new(api.jobs.clone(), caller.scope(), id, watch, after);
-    let events = stream::unfold(follower, |mut follower| async move {
+    Ok(stream(Follower::new(api.jobs.clone(), caller.scope(), id, watch, after)))
+}
+
+/// The events of a job that was just made, which was `first`.
+pub(super) fn follow(jobs: Jobs, scope: ProjectScope, first: JobView) -> HttpResponse {
+    let (video, watch) = (first.job.id, jobs.watch(first.job.id));
+    let follower = Follower::new(jobs, scope, video, watch, None);
+    stream(Follower { first: Some(Box::new(first)), ..follower })
+}
+
+fn stream(follower: Follower) -> HttpResponse {
+    let events = unfold(follower, |mut follower| async move {
         let chunk = follower.next().await?;
         Some((Ok::<_, actix_web::Error>(chunk), follower))
     });
-    Ok(HttpResponse::Ok()
+    HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
-        .streaming(events))
+        .streaming(events)
 }
 
 /// The number of the first event after the job's latest move.
@@ -101,6 +111,8 @@ struct Follower {
     watch: Watch,
     closes: Instant,
     began: bool,
+    /// What to tell before anything is read.
+    first: Option<Box<JobView>>,
     /// The number of the last event, of this stream or of the one before.
     last: Option<u64>,
     /// The last event of this stream.
@@ -125,7 +137,7 @@ impl Follower {
     fn new(jobs: Jobs, scope: ProjectScope, video: VideoId, watch: Watch, last: Option<u64>) -> Self {
         let now = Instant::now();
         let closes = now + LONGEST_STREAM;
-        Self { jobs, scope, video, watch, closes, began: false, last, told: None, told_at: now }
+        Self { jobs, scope, video, watch, closes, began: false, first: None, last, told: None, told_at: now }
     }
 
     /// The next bytes; `None` ends the stream.
@@ -133,6 +145,9 @@ impl Follower {
         if !self.began {
             self.began = true;
             return Some(Bytes::from_static(PREAMBLE.as_bytes()));
+        }
+        if let Some(first) = self.first.take() {
+            return Some(self.tell(&first, number(&first)));
         }
         let alive_until = Instant::now() + KEEP_ALIVE;
         while !self.is_over() && Instant::now() < self.closes {

@@ -2,14 +2,13 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
-use super::submit::{Order, submit};
+use super::submit::{Order, Reply, submit};
 use crate::api::auth::{Caller, WriteVideos};
 use crate::api::body::{self, Accepts, Limits, Naming, take_image, take_video};
 use crate::api::dto::{FromImageBody, VideoObject};
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::idempotency::Repeatable;
 use crate::api::state::Api;
-use crate::api::wait::Wait;
 
 /// Make a video from a picture
 #[utoipa::path(
@@ -17,7 +16,7 @@ use crate::api::wait::Wait;
     tag = "Videos",
     request_body(content((FromImageBody = "multipart/form-data"), (FromImageBody = "application/json"))),
     params(("wait" = Option<u32>, Query, maximum = 60, description = "Answer when the job is over, or after this many seconds.")),
-    responses((status = 200, description = "The job.", body = VideoObject)),
+    responses((status = 200, description = "The job; with `stream`, its events.", content((VideoObject = "application/json"), (String = "text/event-stream")))),
 )]
 #[post("/v1/videos/from-image")]
 pub(crate) async fn animate_image(
@@ -32,7 +31,7 @@ pub(crate) async fn animate_image(
     let image = take_image(&mut fields, "image", Naming::Lenient)?;
     let second = take_image(&mut fields, "input_reference", Naming::Lenient)?;
     let wait = fields.integer("wait")?;
-    body::refuse_stream(&mut fields)?;
+    let stream = fields.boolean("stream")?.unwrap_or(false);
     fields.refuse(&["characters"], "the models have no identity conditioning")?;
     fields.finish()?;
     let image = match (image, second) {
@@ -47,6 +46,6 @@ pub(crate) async fn animate_image(
         }
         (one, other) => one.or(other),
     };
-    let wait = Wait::of(&request, wait)?;
-    submit(&api, &request, &caller, Order { video, image, wait, repeatable }).await
+    let reply = Reply::of(&request, wait, stream)?;
+    submit(&api, &request, &caller, Order { video, image, reply, repeatable }).await
 }

@@ -2,14 +2,13 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
-use super::submit::{Order, submit};
+use super::submit::{Order, Reply, submit};
 use crate::api::auth::{Caller, WriteVideos};
 use crate::api::body::{self, Accepts, Limits, take_video};
 use crate::api::dto::{GenerateVideoBody, VideoObject};
 use crate::api::errors::ApiError;
 use crate::api::idempotency::Repeatable;
 use crate::api::state::Api;
-use crate::api::wait::Wait;
 
 /// What only `from-image` takes.
 const PICTURES: [&str; 3] = ["input_reference", "image", "characters"];
@@ -20,7 +19,7 @@ const PICTURES: [&str; 3] = ["input_reference", "image", "characters"];
     tag = "Videos",
     request_body(content = GenerateVideoBody, content_type = "application/json", example = json!({"prompt": "A red ball rolls over green grass.", "num_steps": 1, "num_frames": 17})),
     params(("wait" = Option<u32>, Query, maximum = 60, description = "Answer when the job is over, or after this many seconds.")),
-    responses((status = 200, description = "The job.", body = VideoObject)),
+    responses((status = 200, description = "The job; with `stream`, its events.", content((VideoObject = "application/json"), (String = "text/event-stream")))),
 )]
 #[post("/v1/videos/generations")]
 pub(crate) async fn generate_video(
@@ -34,8 +33,8 @@ pub(crate) async fn generate_video(
     fields.refuse(&PICTURES, "pictures go to /v1/videos/from-image")?;
     let video = take_video(&mut fields)?;
     let wait = fields.integer("wait")?;
-    body::refuse_stream(&mut fields)?;
+    let stream = fields.boolean("stream")?.unwrap_or(false);
     fields.finish()?;
-    let wait = Wait::of(&request, wait)?;
-    submit(&api, &request, &caller, Order { video, image: None, wait, repeatable }).await
+    let reply = Reply::of(&request, wait, stream)?;
+    submit(&api, &request, &caller, Order { video, image: None, reply, repeatable }).await
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
-use super::submit::{Order, resubmit};
+use super::submit::{Order, Reply, resubmit};
 use super::video_id;
 use crate::api::auth::{Caller, WriteVideos};
 use crate::api::body::{self, Accepts, Limits, take_video};
@@ -52,5 +52,12 @@ pub(crate) async fn remix_video(
     if source.status.state != JobState::Completed {
         return Err(ApiError::new(ErrorCode::SourceNotReady, "the source video is not completed"));
     }
-    resubmit(&api, &request, &caller, &source, Order { video, image: None, wait, repeatable }).await
+    resubmit(
+        &api,
+        &request,
+        &caller,
+        &source,
+        Order { video, image: None, reply: Reply::Job(wait), repeatable },
+    )
+    .await
 }

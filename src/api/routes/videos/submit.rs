@@ -6,6 +6,7 @@ use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::answer::{answer, settled};
+use super::events::follow;
 use crate::api::auth::{Caller, WriteVideos};
 use crate::api::body::ImageInput;
 use crate::api::errors::{ApiError, ErrorCode};
@@ -25,9 +26,26 @@ pub(super) struct Order {
     pub(super) video: VideoRequest,
     /// The field that holds the picture, and the picture.
     pub(super) image: Option<(String, ImageInput)>,
-    pub(super) wait: Wait,
+    pub(super) reply: Reply,
     /// How a repetition of the request would be recognised.
     pub(super) repeatable: Repeatable,
+}
+
+/// How a client wants to hear of its job.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reply {
+    /// As an object, at once or once it is over.
+    Job(Wait),
+    /// As a stream of events.
+    Events,
+}
+
+impl Reply {
+    /// `stream` wins over any wish to wait: a stream is a way of waiting.
+    pub(super) fn of(request: &HttpRequest, wait: Option<i64>, stream: bool) -> Result<Self, ApiError> {
+        let wait = Wait::of(request, wait)?;
+        Ok(if stream { Self::Events } else { Self::Job(wait) })
+    }
 }
 
 /// Checks, admits, waits if wanted, and answers.
@@ -51,7 +69,7 @@ pub(super) async fn submit(
         file_id: None,
     });
     let job = new_job(caller, accepted, input);
-    admit(api, request, caller, job, order.repeatable, order.wait).await
+    admit(api, request, caller, job, order.repeatable, order.reply).await
 }
 
 /// A completed job again, except for what the changes say; its stored picture is used again.
@@ -77,7 +95,7 @@ pub(super) async fn resubmit(
     accepted.spec.operation = Operation::Remix;
     let job = new_job(caller, accepted, input.map(NewInput::Stored));
     let job = NewJob { remixed_from: Some(source.id), requested_model: None, ..job };
-    admit(api, request, caller, job, order.repeatable, order.wait).await
+    admit(api, request, caller, job, order.repeatable, order.reply).await
 }
 
 async fn admit(
@@ -86,7 +104,7 @@ async fn admit(
     caller: &Caller<WriteVideos>,
     job: NewJob,
     repeatable: Repeatable,
-    wait: Wait,
+    reply: Reply,
 ) -> Result<HttpResponse, ApiError> {
     let scope = caller.scope();
     let (idempotency, in_flight) = repeatable.claim(api, scope)?;
@@ -97,14 +115,19 @@ async fn admit(
     }
     let submitted = submitted?;
     drop(in_flight);
-    let view = if submitted.replayed && wait.duration().is_none() {
-        created_then(submitted.view)
-    } else {
-        // The job exists from here on: whatever happens to the waiting, an error would make the client ask for another.
-        settled(api, request, scope, submitted.view.clone(), wait).await.unwrap_or(submitted.view)
+    let id = submitted.view.job.id;
+    let mut response = match reply {
+        Reply::Events => follow(api.jobs.clone(), scope, submitted.view),
+        Reply::Job(wait) if submitted.replayed && wait.duration().is_none() => {
+            answer(&created_then(submitted.view), wait)
+        }
+        Reply::Job(wait) => {
+            // The job exists from here on: whatever happens to the waiting, an error would make the client ask for another.
+            let settled = settled(api, request, scope, submitted.view.clone(), wait).await;
+            answer(&settled.unwrap_or(submitted.view), wait)
+        }
     };
-    let mut response = answer(&view, wait);
-    let location = HeaderValue::from_str(&format!("/v1/videos/{}", view.job.id));
+    let location = HeaderValue::from_str(&format!("/v1/videos/{id}"));
     response.headers_mut().insert(LOCATION, location.map_err(|error| ApiError::internal(&error))?);
     if submitted.replayed {
         api.metrics.idempotent_replays_total.increment(["key"]);
