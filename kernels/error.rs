@@ -22,6 +22,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the device had no room for what was asked.
+    pub fn is_out_of_memory(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        if let Self::Cuda(crate::cuda::CudaError::OutOfMemory { .. }) = self {
+            return true;
+        }
+        false
+    }
+
     /// A wrong argument of `operator`.
     pub(crate) fn argument(operator: &'static str, what: impl Into<String>) -> Self {
         Self::Argument { operator, what: what.into() }

@@ -222,6 +222,6 @@ fn reason(status: ExitStatus) -> &'static str {
     match status.code().and_then(Ended::of_exit_code) {
         Some(Ended::Stopped | Ended::Replaced) => "soft",
         Some(Ended::OutOfMemory) => "oom",
-        None => "crash",
+        Some(Ended::DeviceFailed) | None => "crash",
     }
 }

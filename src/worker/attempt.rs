@@ -11,13 +11,16 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use super::client::{CallError, LONGEST_PAUSE, LeaseClient};
-use super::engine_thread::{EngineGone, EngineThread, Failure, Made, MadeFile, Work};
+use super::devices::Devices;
+use super::engine_thread::{EngineGone, EngineThread, Made, MadeFile, Work};
+use super::failure::{DeviceHealth, Failure};
 use super::heartbeat::Pulse;
 use super::progress::{Halt, Progress};
+use super::run::Ended;
 use crate::domain::asset::Asset;
 use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::id::WorkerId;
-use crate::domain::lease::{Complete, Fail, Lease, Orders};
+use crate::domain::lease::{Complete, Cost, Fail, Lease, Orders};
 use crate::domain::picture::Picture;
 use crate::domain::stage::{Stage, Timings};
 use crate::media::{PictureDecoder, SandboxError};
@@ -30,6 +33,7 @@ pub(super) struct Attempt<'a> {
     pub(super) client: &'a LeaseClient,
     pub(super) engine: &'a EngineThread,
     pub(super) pictures: &'a PictureDecoder,
+    pub(super) devices: &'a Devices,
     pub(super) worker: WorkerId,
     pub(super) lease: Lease,
 }
@@ -39,8 +43,8 @@ pub(super) struct Attempt<'a> {
 pub(super) enum After {
     /// With the next job.
     Continue,
-    /// With a fresh process: the device may be in a bad state.
-    Replace,
+    /// With a fresh process, for this reason.
+    Replace(Ended),
 }
 
 impl Attempt<'_> {
@@ -61,8 +65,11 @@ impl Attempt<'_> {
         let (said, after) = match outcome {
             Ok(complete) => (self.client.complete(video, &complete).await, Ok(After::Continue)),
             Err(Stop::Failed(failure)) => {
-                let replace = failure.class == FailureClass::OutOfMemory;
-                let after = if replace { After::Replace } else { After::Continue };
+                let after = match failure.device {
+                    DeviceHealth::Good => After::Continue,
+                    DeviceHealth::Full => After::Replace(Ended::OutOfMemory),
+                    DeviceHealth::Broken => After::Replace(Ended::DeviceFailed),
+                };
                 (self.client.fail(video, &self.fail(*failure)).await, Ok(after))
             }
             Err(Stop::EngineGone(gone)) => {
@@ -131,7 +138,8 @@ impl Attempt<'_> {
             epoch: self.lease.epoch,
             assets,
             timings,
-            cost: made.cost,
+            // The engine keeps the memory that it took, so what it holds now is the most that it held.
+            cost: Cost { peak_memory_bytes: self.devices.own_memory(), ..made.cost },
             warnings: Vec::new(),
         })
     }

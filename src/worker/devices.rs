@@ -67,6 +67,11 @@ impl Devices {
         }]
     }
 
+    /// Device memory of this process, in bytes.
+    pub(super) fn own_memory(&self) -> u64 {
+        self.stats().iter().map(|device| device.process_memory_used_bytes).sum()
+    }
+
     fn gpu(&self, index: u32) -> Option<nvml_wrapper::Device<'_>> {
         self.nvml.as_ref()?.device_by_index(index).ok()
     }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tracing::{Span, info, warn};
 
-use super::progress::{Halt, Progress};
+use super::failure::Failure;
+use super::progress::Progress;
 use super::publish::Publisher;
 use crate::domain::asset::{Asset, Variant};
 use crate::domain::device::DeviceName;
@@ -21,7 +22,7 @@ use crate::domain::stage::{Stage, Timings};
 use crate::domain::video::{ImageFit, VideoSpec};
 use crate::engine::image::fit;
 use crate::engine::weights::Library;
-use crate::engine::{EngineError, Listener, Pipeline, Stop};
+use crate::engine::{Listener, Pipeline, Stop};
 
 /// The engine's thread has ended: a bug or a device that is lost. The process must be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,23 +49,6 @@ pub(super) struct Made {
 pub(super) struct MadeFile {
     pub(super) asset: Asset,
     pub(super) bytes: Bytes,
-}
-
-/// Why there is no video.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) code: FailureCode,
-    pub(super) class: FailureClass,
-    /// For the log.
-    pub(super) message: String,
-    /// What it took until then: a cancelled job is charged.
-    pub(super) cost: Cost,
-}
-
-impl Failure {
-    pub(super) fn new(code: FailureCode, class: FailureClass, message: String) -> Self {
-        Self { code, class, message, cost: Cost::default() }
-    }
 }
 
 /// The handle of the thread. Dropping it lets the thread end after its current job.
@@ -152,7 +136,7 @@ impl Engine {
         let device =
             self.device.to_string().parse().map_err(|error: kernels::Error| failed(error.to_string()))?;
         let found = self.library.find(model.as_str()).map_err(|error| failed(error.to_string()))?;
-        let pipeline = Pipeline::open(&found, &device).map_err(|error| failed(error.to_string()))?;
+        let pipeline = Pipeline::open(&found, &device).map_err(|error| Failure::of(error, None, None))?;
         self.pipeline = Some((model.clone(), pipeline));
         self.note_resident();
         info!(%model, device = %self.device, seconds = began.elapsed().as_secs_f64(), "model loaded");
@@ -190,7 +174,7 @@ impl Engine {
         let Watcher { publisher, broken, .. } = watcher;
         let generated = match generated {
             Ok(generated) => generated,
-            Err(error) => return Err(Failure { cost, ..explain(error, broken, progress) }),
+            Err(error) => return Err(Failure { cost, ..Failure::of(error, broken, progress.halted()) }),
         };
         let computed = generated.timings;
         // A model that had to be loaded in another number format is not charged.
@@ -210,36 +194,6 @@ impl Engine {
 
     fn resident_is_not(&self, spec: &VideoSpec) -> bool {
         self.pipeline.as_ref().is_none_or(|(model, _)| *model != spec.model)
-    }
-}
-
-/// What an error of the engine means for the job.
-fn explain(error: EngineError, broken: Option<Failure>, progress: &Progress) -> Failure {
-    let message = error.to_string();
-    match (broken, error) {
-        (Some(failure), _) => failure,
-        (None, EngineError::Cancelled) => stopped(progress.halted(), message),
-        (None, EngineError::InvalidOutput(_)) => {
-            Failure::new(FailureCode::InvalidOutput, FailureClass::Deterministic, message)
-        }
-        (None, EngineError::Request(_)) => {
-            Failure::new(FailureCode::InternalError, FailureClass::Deterministic, message)
-        }
-        (None, EngineError::Weights(_) | EngineError::Model(_)) => {
-            Failure::new(FailureCode::ModelLoadFailed, FailureClass::Infra, message)
-        }
-        (None, EngineError::Operator(_)) => {
-            Failure::new(FailureCode::InternalError, FailureClass::Infra, message)
-        }
-    }
-}
-
-fn stopped(why: Option<Halt>, message: String) -> Failure {
-    match why {
-        Some(Halt::HandBack) => Failure::new(FailureCode::WorkerLost, FailureClass::HandedBack, message),
-        Some(Halt::Cancelled | Halt::Fenced) | None => {
-            Failure::new(FailureCode::Cancelled, FailureClass::Cancelled, message)
-        }
     }
 }
 

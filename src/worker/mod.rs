@@ -3,12 +3,13 @@
 //!
 //! Read in this order: the loop (`run`), one job (`attempt`), its sign of life (`heartbeat`) and how far it is
 //! (`progress`), the thread that owns the models (`engine_thread`), the frames on their way to a file (`publish`),
-//! the calls (`client`), the devices (`devices`).
+//! why there is no video (`failure`), the calls (`client`), the devices (`devices`).
 
 mod attempt;
 mod client;
 mod devices;
 mod engine_thread;
+mod failure;
 mod heartbeat;
 mod progress;
 mod publish;

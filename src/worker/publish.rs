@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::engine_thread::{Failure, MadeFile};
+use super::engine_thread::MadeFile;
+use super::failure::Failure;
 use crate::domain::asset::{Asset, SheetGeometry, Variant};
 use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::picture::Picture;

@@ -63,6 +63,8 @@ pub enum Ended {
     Replaced,
     /// Its device ran out of memory; a fresh process starts with a clean one.
     OutOfMemory,
+    /// Its device failed, and may work again in a fresh process.
+    DeviceFailed,
 }
 
 impl Ended {
@@ -72,12 +74,13 @@ impl Ended {
             Self::Stopped => 0,
             Self::Replaced => 75,
             Self::OutOfMemory => 76,
+            Self::DeviceFailed => 77,
         }
     }
 
     /// The reading of [`Ended::exit_code`].
     pub fn of_exit_code(code: i32) -> Option<Self> {
-        [Self::Stopped, Self::Replaced, Self::OutOfMemory]
+        [Self::Stopped, Self::Replaced, Self::OutOfMemory, Self::DeviceFailed]
             .into_iter()
             .find(|ended| i32::from(ended.exit_code()) == code)
     }
@@ -169,8 +172,8 @@ impl Worker {
                 let span = info_span!("job", job.id = %lease.video, job.attempt = lease.attempt);
                 let after;
                 (after, orders) = self.attempt(*lease, &welcome).instrument(span).await?;
-                if after == After::Replace {
-                    return Ok(Ended::OutOfMemory);
+                if let After::Replace(why) = after {
+                    return Ok(why);
                 }
             }
             if orders.restart {
@@ -241,6 +244,7 @@ impl Worker {
             client: &self.client,
             engine: &self.engine,
             pictures: &self.pictures,
+            devices: &self.devices,
             worker: welcome.worker,
             lease,
         };
