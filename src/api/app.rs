@@ -10,7 +10,7 @@ use utoipa_actix_web::{AppExt, UtoipaApp};
 use super::headers::finish;
 use super::openapi::complete;
 use super::routes::fallback::{KnownPaths, fallback};
-use super::routes::{docs, health, limits, models, usage, videos, webhooks};
+use super::routes::{docs, health, limits, models, organization, usage, videos, webhooks};
 use super::state::Api;
 
 /// The application of the main listener.
@@ -75,6 +75,19 @@ where
         .service(models::list_models)
         .service(models::get_model)
         .service(usage::get_usage)
+        .service(organization::create_project)
+        .service(organization::list_projects)
+        .service(organization::get_project)
+        .service(organization::update_project)
+        .service(organization::archive_project)
+        .service(organization::create_account)
+        .service(organization::list_accounts)
+        .service(organization::get_account)
+        .service(organization::create_key)
+        .service(organization::list_keys)
+        .service(organization::get_key)
+        .service(organization::delete_key)
+        .service(organization::rotate_key)
         .service(limits::get_limits)
         .service(health::healthz)
         .service(health::readyz)

@@ -11,7 +11,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use super::errors::{ApiError, ErrorCode};
 use super::ratelimit::{ActiveJobs, RouteClass, too_many};
 use super::state::Api;
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, OrganizationId};
 use crate::domain::key::{KeyOwner, KeyRecord, KeyText, ProjectScope, Scope};
 use crate::jobs::KeyRefusal;
 
@@ -50,6 +50,10 @@ permissions! {
     ReadUsage = Some(Scope::UsageRead);
     /// What every key of a project may do.
     AnyKey = None;
+    /// See the projects and keys of the organization.
+    ReadOrganization = Some(Scope::OrganizationRead);
+    /// Change them.
+    WriteOrganization = Some(Scope::OrganizationWrite);
 }
 
 /// Somebody with a valid key of a project and the permission `P`.
@@ -57,6 +61,13 @@ permissions! {
 pub(crate) struct Caller<P> {
     scope: ProjectScope,
     key: KeyId,
+    permission: PhantomData<P>,
+}
+
+/// Somebody with a valid key of an organization and the permission `P`.
+#[derive(Debug)]
+pub(crate) struct Admin<P> {
+    organization: OrganizationId,
     permission: PhantomData<P>,
 }
 
@@ -75,6 +86,29 @@ impl<P> Caller<P> {
     }
 }
 
+impl<P> Admin<P> {
+    /// The organization that the key belongs to; nothing else is to be seen.
+    pub(crate) fn organization(&self) -> OrganizationId {
+        self.organization
+    }
+}
+
+impl<P: Permission> FromRequest for Admin<P> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let api = request.app_data::<web::Data<Api>>().cloned();
+            let api = api.ok_or_else(|| ApiError::internal(&"the server's state is missing"))?;
+            let checked = govern::<P>(&api, &request).await;
+            count_refusal(&api, &checked);
+            checked
+        })
+    }
+}
+
 impl<P: Permission> FromRequest for Caller<P> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
@@ -85,11 +119,7 @@ impl<P: Permission> FromRequest for Caller<P> {
             let api = request.app_data::<web::Data<Api>>().cloned();
             let api = api.ok_or_else(|| ApiError::internal(&"the server's state is missing"))?;
             let checked = enter::<P>(&api, &request).await;
-            if let Err(error) = &checked
-                && error.is_about_credentials()
-            {
-                api.metrics.auth_failures_total.increment([error.code()]);
-            }
+            count_refusal(&api, &checked);
             checked
         })
     }
@@ -113,6 +143,24 @@ async fn enter<P: Permission>(api: &Api, request: &HttpRequest) -> Result<Caller
         return Err(too_many("the project asks too often", wait));
     }
     permit(&record, scope)
+}
+
+/// The same for an administrator.
+async fn govern<P: Permission>(api: &Api, request: &HttpRequest) -> Result<Admin<P>, ApiError> {
+    let record = authenticate(api, request).await?;
+    let KeyOwner::Admin { organization } = record.owner else {
+        return Err(ApiError::new(ErrorCode::InsufficientScope, "this route needs an admin key"));
+    };
+    check_scope::<P>(&record)?;
+    Ok(Admin { organization, permission: PhantomData })
+}
+
+fn count_refusal<T>(api: &Api, checked: &Result<T, ApiError>) {
+    if let Err(error) = checked
+        && error.is_about_credentials()
+    {
+        api.metrics.auth_failures_total.increment([error.code()]);
+    }
 }
 
 /// Finds the record of the key that came with the request.
@@ -161,13 +209,18 @@ fn tenant(request: &HttpRequest, record: &KeyRecord) -> Result<ProjectScope, Api
 
 /// Checks what the key opens.
 fn permit<P: Permission>(record: &KeyRecord, scope: ProjectScope) -> Result<Caller<P>, ApiError> {
-    if let Some(needed) = P::SCOPE
-        && !record.scopes.iter().any(|held| held.covers(needed))
-    {
-        let message = format!("the key lacks the scope `{}`", needed.as_str());
-        return Err(ApiError::new(ErrorCode::InsufficientScope, message));
-    }
+    check_scope::<P>(record)?;
     Ok(Caller { scope, key: record.id, permission: PhantomData })
+}
+
+fn check_scope<P: Permission>(record: &KeyRecord) -> Result<(), ApiError> {
+    match P::SCOPE {
+        Some(needed) if !record.scopes.iter().any(|held| held.covers(needed)) => {
+            let message = format!("the key lacks the scope `{}`", needed.as_str());
+            Err(ApiError::new(ErrorCode::InsufficientScope, message))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn check_header(request: &HttpRequest, name: &str, expected: &str) -> Result<(), ()> {

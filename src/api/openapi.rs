@@ -63,7 +63,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_default();
     components.schemas.insert(ErrorResponse::name().into_owned(), ErrorResponse::schema());
     components.schemas.insert(ErrorBody::name().into_owned(), ErrorBody::schema());
-    for scheme in ["bearerAuth", "metricsToken"] {
+    for scheme in ["bearerAuth", "adminBearer", "metricsToken"] {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.security_schemes.insert(scheme.to_owned(), SecurityScheme::Http(bearer).into());
     }

@@ -12,6 +12,7 @@ mod layers;
 mod limits;
 mod models;
 mod openapi;
+mod organization;
 mod picture_bombs;
 mod serve;
 mod support;

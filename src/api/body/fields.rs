@@ -148,6 +148,22 @@ impl Fields {
         texts.collect::<Result<_, _>>().map(Some)
     }
 
+    /// A list of texts.
+    pub(crate) fn text_list(&mut self, name: &str) -> Result<Option<Vec<String>>, BadRequest> {
+        let nodes = match self.members.remove(name) {
+            None => return Ok(None),
+            Some(Node::List(nodes) | Node::Repeated(nodes)) => nodes,
+            Some(one) => vec![one],
+        };
+        let text = |node| match node {
+            Node::Text(text) | Node::Typed(Value::String(text)) => Ok(text),
+            Node::Typed(_) | Node::File(_) | Node::Object(_) | Node::List(_) | Node::Repeated(_) => {
+                Err(wrong_type(name, "an array of strings"))
+            }
+        };
+        nodes.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
     /// Whatever stands under the name, once.
     pub(super) fn single(&mut self, name: &str) -> Result<Option<Node>, BadRequest> {
         match self.members.remove(name) {

@@ -2,6 +2,7 @@
 
 mod list;
 mod model;
+mod organization;
 mod request;
 mod usage;
 mod video;
@@ -9,6 +10,10 @@ mod webhook;
 
 pub(crate) use list::ListObject;
 pub(crate) use model::{Measured, ModelList, ModelObject};
+pub(crate) use organization::{
+    AccountObject, ApiKeyBody, ApiKeyList, DeletedKeyObject, KeyObject, NewKeyObject, ProjectBody,
+    ProjectList, ProjectObject, RotateKeyBody, ServiceAccountBody, ServiceAccountList,
+};
 pub(crate) use request::{
     CreateVideoBody, FromImageBody, GenerateVideoBody, RemixVideoBody, RotateSecretBody, WebhookEndpointBody,
 };

@@ -73,6 +73,7 @@ codes! {
     MismatchedOrganization = "mismatched_organization", 401, "invalid_request_error", Never;
     MismatchedProject = "mismatched_project", 401, "invalid_request_error", Never;
     InsufficientScope = "insufficient_scope", 403, "permission_error", Never;
+    ProjectArchived = "project_archived", 403, "permission_error", Never;
     VideoNotFound = "video_not_found", 404, "invalid_request_error", Never;
     FileNotFound = "file_not_found", 404, "invalid_request_error", Never;
     CharacterNotFound = "character_not_found", 404, "invalid_request_error", Never;

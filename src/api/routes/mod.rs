@@ -5,6 +5,7 @@ pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod limits;
 pub(crate) mod models;
+pub(crate) mod organization;
 pub(crate) mod usage;
 pub(crate) mod videos;
 pub(crate) mod webhooks;

@@ -1,0 +1,81 @@
+//! `/v1/organization/projects/{project}/service_accounts…`: what keys belong to.
+
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+
+use super::{account, cut, open_project, project, scope_of, take_name};
+use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
+use crate::api::body::{self, Accepts, Limits};
+use crate::api::dto::{AccountObject, ListObject, NewKeyObject, ServiceAccountBody, ServiceAccountList};
+use crate::api::errors::ApiError;
+use crate::api::paging::Page;
+use crate::api::query::Query;
+use crate::api::state::Api;
+use crate::domain::id::ServiceAccountId;
+use crate::domain::key::{KeyOwner, Scope};
+use crate::domain::tenant::ServiceAccount;
+use crate::jobs::KeyTerms;
+
+/// Make a service account
+///
+/// A key for everything comes with it, unless only the account is wanted.
+#[utoipa::path(operation_id = "create-project-service-account", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path)), request_body(content = ServiceAccountBody, content_type = "application/json"), responses((status = 200, description = "The account.", body = AccountObject)))]
+#[post("/v1/organization/projects/{project_id}/service_accounts")]
+pub(crate) async fn create_account(
+    admin: Admin<WriteOrganization>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    payload: web::Payload,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = body::read(&request, payload, Accepts::Json, Limits::PLAIN).await?;
+    let name = take_name(&mut fields)?;
+    let without_key = fields.boolean("create_service_account_only")?.unwrap_or(false);
+    fields.finish()?;
+    let project = open_project(&api, &admin, &id).await?;
+    let now = api.clock.now();
+    let account = ServiceAccount {
+        id: ServiceAccountId::new(now.0, api.random.id_bytes()),
+        project: project.id,
+        name: name.clone(),
+        created_at: now,
+    };
+    api.store.save_account(account.clone()).await?;
+    let key = if without_key {
+        None
+    } else {
+        let owner = KeyOwner::Project { scope: scope_of(&project), account: account.id };
+        let terms = KeyTerms { name, owner, scopes: vec![Scope::All], expires_at: None };
+        let (record, text) = api.keys.create(terms).await?;
+        Some(NewKeyObject::new(&record, &text))
+    };
+    Ok(HttpResponse::Ok().json(AccountObject::new(&account, key)))
+}
+
+/// List service accounts
+#[utoipa::path(operation_id = "list-project-service-accounts", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("after" = Option<String>, Query), ("limit" = Option<u32>, Query, maximum = 100)), responses((status = 200, description = "A page.", body = ServiceAccountList)))]
+#[get("/v1/organization/projects/{project_id}/service_accounts")]
+pub(crate) async fn list_accounts(
+    admin: Admin<ReadOrganization>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let page = Page::<ServiceAccountId>::of(&Query::of(&request)?)?;
+    let project = project(&api, &admin, &id).await?;
+    let (accounts, has_more) = cut(api.store.accounts(project.id).await?, &page, |account| account.id)?;
+    let data = accounts.iter().map(|account| AccountObject::new(account, None)).collect();
+    Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, AccountObject::id)))
+}
+
+/// Read a service account
+#[utoipa::path(operation_id = "retrieve-project-service-account", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("service_account_id" = String, Path)), responses((status = 200, description = "The account.", body = AccountObject)))]
+#[get("/v1/organization/projects/{project_id}/service_accounts/{service_account_id}")]
+pub(crate) async fn get_account(
+    admin: Admin<ReadOrganization>,
+    path: web::Path<(String, String)>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let (project_id, account_id) = path.into_inner();
+    let project = project(&api, &admin, &project_id).await?;
+    Ok(HttpResponse::Ok().json(AccountObject::new(&account(&api, &project, &account_id).await?, None)))
+}

@@ -1,0 +1,90 @@
+//! `/v1/organization…`: what an administrator does with projects, service accounts and their keys.
+
+mod accounts;
+mod keys;
+mod projects;
+
+use std::str::FromStr;
+
+pub(crate) use accounts::{create_account, get_account, list_accounts};
+pub(crate) use keys::{create_key, delete_key, get_key, list_keys, rotate_key};
+pub(crate) use projects::{archive_project, create_project, get_project, list_projects, update_project};
+
+use crate::api::auth::Admin;
+use crate::api::body::Fields;
+use crate::api::errors::{ApiError, ErrorCode};
+use crate::api::paging::Page;
+use crate::api::state::Api;
+use crate::domain::key::ProjectScope;
+use crate::domain::tenant::{Project, ServiceAccount};
+use crate::store::Order;
+
+/// The longest name, in characters.
+const MAX_NAME: usize = 128;
+
+fn missing() -> ApiError {
+    ApiError::new(ErrorCode::ResourceNotFound, "no such thing in this organization")
+}
+
+/// The administrator's own project of that id; anybody else's does not exist.
+async fn project<P>(api: &Api, admin: &Admin<P>, id: &str) -> Result<Project, ApiError> {
+    let id = id.parse().map_err(|_| missing())?;
+    let project = api.store.project(id).await?;
+    project.filter(|project| project.organization == admin.organization()).ok_or_else(missing)
+}
+
+/// The same, if anything can still be made in it.
+async fn open_project<P>(api: &Api, admin: &Admin<P>, id: &str) -> Result<Project, ApiError> {
+    let project = project(api, admin, id).await?;
+    match project.archived_at {
+        None => Ok(project),
+        Some(_) => Err(ApiError::new(ErrorCode::ProjectArchived, "the project is archived")),
+    }
+}
+
+/// The service account of that id in the project.
+async fn account(api: &Api, project: &Project, id: &str) -> Result<ServiceAccount, ApiError> {
+    let id = id.parse().map_err(|_| missing())?;
+    let accounts = api.store.accounts(project.id).await?;
+    accounts.into_iter().find(|account| account.id == id).ok_or_else(missing)
+}
+
+fn scope_of(project: &Project) -> ProjectScope {
+    ProjectScope { organization: project.organization, project: project.id }
+}
+
+fn take_name(fields: &mut Fields) -> Result<String, ApiError> {
+    let name = fields.text("name")?.ok_or_else(|| {
+        ApiError::new(ErrorCode::MissingRequiredParameter, "`name` is required").about("name")
+    })?;
+    check_name(name)
+}
+
+fn check_name(name: String) -> Result<String, ApiError> {
+    if name.trim().is_empty() || name.chars().count() > MAX_NAME {
+        let message = format!("a name has 1 to {MAX_NAME} characters");
+        return Err(ApiError::invalid_value("name", message));
+    }
+    Ok(name)
+}
+
+/// The page of `items`, which come oldest first.
+fn cut<T, I: FromStr + PartialEq>(
+    mut items: Vec<T>,
+    page: &Page<I>,
+    id: impl Fn(&T) -> I,
+) -> Result<(Vec<T>, bool), ApiError> {
+    if page.order == Order::Newest {
+        items.reverse();
+    }
+    let start = match &page.after {
+        None => 0,
+        Some(after) => {
+            let place = items.iter().position(|item| id(item) == *after);
+            1 + place.ok_or_else(|| ApiError::invalid_value("after", "`after` is in no list of yours"))?
+        }
+    };
+    let limit = page.limit as usize;
+    let has_more = items.len() - start > limit;
+    Ok((items.into_iter().skip(start).take(limit).collect(), has_more))
+}

@@ -1,0 +1,144 @@
+//! `/v1/organization/projects…`: made, renamed, closed for good.
+
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+
+use super::{cut, missing, project, scope_of, take_name};
+use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
+use crate::api::body::{self, Accepts, Limits};
+use crate::api::dto::{ListObject, ProjectBody, ProjectList, ProjectObject};
+use crate::api::errors::ApiError;
+use crate::api::paging::Page;
+use crate::api::query::Query;
+use crate::api::state::Api;
+use crate::domain::id::ProjectId;
+use crate::domain::job::JobState;
+use crate::domain::key::KeyOwner;
+use crate::domain::tenant::Project;
+use crate::store::{JobFilter, JobQuery};
+
+/// Jobs that are cancelled in one go when a project is closed.
+const CANCEL_BATCH: u32 = 100;
+
+/// Make a project
+#[utoipa::path(operation_id = "create-project", tag = "Administration", security(("adminBearer" = [])), request_body(content = ProjectBody, content_type = "application/json"), responses((status = 200, description = "The project.", body = ProjectObject)))]
+#[post("/v1/organization/projects")]
+pub(crate) async fn create_project(
+    admin: Admin<WriteOrganization>,
+    request: HttpRequest,
+    payload: web::Payload,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = body::read(&request, payload, Accepts::Json, Limits::PLAIN).await?;
+    let name = take_name(&mut fields)?;
+    fields.finish()?;
+    let now = api.clock.now();
+    let project = Project {
+        id: ProjectId::new(now.0, api.random.id_bytes()),
+        organization: admin.organization(),
+        name,
+        created_at: now,
+        archived_at: None,
+    };
+    api.store.save_project(project.clone()).await?;
+    Ok(HttpResponse::Ok().json(ProjectObject::new(&project)))
+}
+
+/// List projects
+#[utoipa::path(
+    operation_id = "list-projects",
+    tag = "Administration",
+    security(("adminBearer" = [])),
+    params(
+        ("after" = Option<String>, Query), ("limit" = Option<u32>, Query, maximum = 100), ("order" = Option<String>, Query),
+        ("include_archived" = Option<bool>, Query),
+    ),
+    responses((status = 200, description = "A page.", body = ProjectList)),
+)]
+#[get("/v1/organization/projects")]
+pub(crate) async fn list_projects(
+    admin: Admin<ReadOrganization>,
+    request: HttpRequest,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let query = Query::of(&request)?;
+    let page = Page::<ProjectId>::of(&query)?;
+    let archived = query.boolean("include_archived")?.unwrap_or(false);
+    let mut projects = api.store.projects(admin.organization()).await?;
+    projects.retain(|project| archived || project.archived_at.is_none());
+    let (projects, has_more) = cut(projects, &page, |project| project.id)?;
+    let data = projects.iter().map(ProjectObject::new).collect();
+    Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, ProjectObject::id)))
+}
+
+/// Read a project
+#[utoipa::path(operation_id = "retrieve-project", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path)), responses((status = 200, description = "The project.", body = ProjectObject)))]
+#[get("/v1/organization/projects/{project_id}")]
+pub(crate) async fn get_project(
+    admin: Admin<ReadOrganization>,
+    id: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(ProjectObject::new(&project(&api, &admin, &id).await?)))
+}
+
+/// Rename a project
+#[utoipa::path(operation_id = "modify-project", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path)), request_body(content = ProjectBody, content_type = "application/json"), responses((status = 200, description = "The project.", body = ProjectObject)))]
+#[post("/v1/organization/projects/{project_id}")]
+pub(crate) async fn update_project(
+    admin: Admin<WriteOrganization>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    payload: web::Payload,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = body::read(&request, payload, Accepts::Json, Limits::PLAIN).await?;
+    let name = take_name(&mut fields)?;
+    fields.finish()?;
+    let project = Project { name, ..project(&api, &admin, &id).await? };
+    api.store.save_project(project.clone()).await?;
+    Ok(HttpResponse::Ok().json(ProjectObject::new(&project)))
+}
+
+/// Archive a project
+///
+/// Its keys stop working and its queued jobs are cancelled. There is no way back.
+#[utoipa::path(operation_id = "archive-project", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path)), responses((status = 200, description = "The project.", body = ProjectObject)))]
+#[post("/v1/organization/projects/{project_id}/archive")]
+pub(crate) async fn archive_project(
+    admin: Admin<WriteOrganization>,
+    id: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let mut project = project(&api, &admin, &id).await?;
+    project.archived_at.get_or_insert(api.clock.now());
+    api.store.save_project(project.clone()).await?;
+    revoke_keys(&api, &project).await?;
+    cancel_queued(&api, &project).await?;
+    Ok(HttpResponse::Ok().json(ProjectObject::new(&project)))
+}
+
+async fn revoke_keys(api: &Api, project: &Project) -> Result<(), ApiError> {
+    for record in api.store.keys().await? {
+        let ours = matches!(record.owner, KeyOwner::Project { scope, .. } if scope.project == project.id);
+        if ours && record.revoked_at.is_none() {
+            api.keys.revoke(record.id).await.map_err(|_| missing())?;
+        }
+    }
+    Ok(())
+}
+
+async fn cancel_queued(api: &Api, project: &Project) -> Result<(), ApiError> {
+    let scope = scope_of(project);
+    loop {
+        let filter = JobFilter { state: Some(JobState::Queued), ..JobFilter::default() };
+        let query = JobQuery { limit: CANCEL_BATCH, filter, ..JobQuery::default() };
+        let (jobs, has_more) = api.jobs.list(scope, query).await?;
+        for view in &jobs {
+            // One that a worker has taken meanwhile stops at its next step.
+            let _ = api.jobs.cancel(scope, view.job.id).await;
+        }
+        if !has_more {
+            return Ok(());
+        }
+    }
+}
