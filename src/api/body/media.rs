@@ -1,15 +1,13 @@
 //! Which media types a route takes, how much of each, and the reading itself.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 
 use super::fields::Fields;
+use super::limited::Limited;
 use super::{json, multipart};
 use crate::api::errors::{ApiError, ErrorCode};
 
@@ -79,13 +77,15 @@ fn check_declared(request: &HttpRequest, limit: usize) -> Result<(), ApiError> {
 }
 
 async fn collect(mut payload: Limited) -> Result<Bytes, ApiError> {
-    let limit = payload.limit;
+    let limit = payload.limit();
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         match chunk {
             Ok(chunk) => body.extend_from_slice(&chunk),
             Err(PayloadError::Overflow) => return Err(too_large(limit)),
-            Err(_) => return Err(ApiError::new(ErrorCode::InvalidJson, "the body broke off")),
+            Err(_) => {
+                return Err(ApiError::new(ErrorCode::InvalidJson, "the body broke off or came too slowly"));
+            }
         }
     }
     Ok(body.freeze())
@@ -93,32 +93,4 @@ async fn collect(mut payload: Limited) -> Result<Bytes, ApiError> {
 
 fn too_large(limit: usize) -> ApiError {
     ApiError::new(ErrorCode::RequestTooLarge, format!("the body is larger than {limit} bytes"))
-}
-
-/// A payload that ends with an error as soon as it is longer than allowed.
-struct Limited {
-    payload: web::Payload,
-    limit: usize,
-    seen: usize,
-}
-
-impl Limited {
-    fn new(payload: web::Payload, limit: usize) -> Self {
-        Self { payload, limit, seen: 0 }
-    }
-}
-
-impl Stream for Limited {
-    type Item = Result<Bytes, PayloadError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.payload.poll_next_unpin(context);
-        if let Poll::Ready(Some(Ok(chunk))) = &polled {
-            self.seen += chunk.len();
-            if self.seen > self.limit {
-                return Poll::Ready(Some(Err(PayloadError::Overflow)));
-            }
-        }
-        polled
-    }
 }

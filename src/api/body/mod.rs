@@ -4,6 +4,7 @@
 mod fields;
 mod image;
 mod json;
+mod limited;
 mod media;
 mod multipart;
 mod video;
