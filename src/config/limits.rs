@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use super::setting::Setting;
 use super::sources::Section;
 use crate::domain::limits;
 
@@ -10,38 +11,70 @@ use crate::domain::limits;
 pub struct Limits {
     /// Requests a minute that make videos. `WANSERVE_LIMITS_CREATES_PER_MINUTE`,
     /// default 60: a clip takes seconds, so more would only fill the queue.
-    pub creates_per_minute: u32,
+    pub creates_per_minute: Limit,
     /// Other requests a minute, without downloads. `WANSERVE_LIMITS_READS_PER_MINUTE`,
     /// default 600: forty clients that poll as often as they are told.
-    pub reads_per_minute: u32,
+    pub reads_per_minute: Limit,
     /// Downloads a minute. `WANSERVE_LIMITS_CONTENT_PER_MINUTE`, default 120: each video twice.
-    pub content_per_minute: u32,
+    pub content_per_minute: Limit,
     /// Jobs queued or running at once. `WANSERVE_LIMITS_ACTIVE_JOBS`, default 20: minutes of work, not hours.
-    pub active_jobs: u32,
+    pub active_jobs: Limit,
     /// Wrong keys a minute from one address. `WANSERVE_LIMITS_WRONG_KEYS_PER_MINUTE`,
     /// default 20: a misconfigured program is told why, a guesser gets nowhere.
-    pub wrong_keys_per_minute: u32,
+    pub wrong_keys_per_minute: Limit,
+}
+
+/// A number that something must not exceed; 0 is written for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(Option<NonZeroU32>);
+
+impl Limit {
+    fn of(number: u32) -> Self {
+        Self(NonZeroU32::new(number))
+    }
+}
+
+impl Setting for Limit {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map(Self::of).map_err(|_| format!("{text:?} is not a whole number"))
+    }
+
+    fn show(&self) -> String {
+        format!("`{}`", self.0.map_or(0, NonZeroU32::get))
+    }
 }
 
 impl Limits {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
-            creates_per_minute: section.field("creates_per_minute", 60),
-            reads_per_minute: section.field("reads_per_minute", 600),
-            content_per_minute: section.field("content_per_minute", 120),
-            active_jobs: section.field("active_jobs", 20),
-            wrong_keys_per_minute: section.field("wrong_keys_per_minute", 20),
+            creates_per_minute: section.field("creates_per_minute", Limit::of(60)),
+            reads_per_minute: section.field("reads_per_minute", Limit::of(600)),
+            content_per_minute: section.field("content_per_minute", Limit::of(120)),
+            active_jobs: section.field("active_jobs", Limit::of(20)),
+            wrong_keys_per_minute: section.field("wrong_keys_per_minute", Limit::of(20)),
         }
     }
 
     /// As the API keeps to them.
     pub fn limits(&self) -> limits::Limits {
         limits::Limits {
-            creates_per_minute: NonZeroU32::new(self.creates_per_minute),
-            reads_per_minute: NonZeroU32::new(self.reads_per_minute),
-            content_per_minute: NonZeroU32::new(self.content_per_minute),
-            active_jobs: NonZeroU32::new(self.active_jobs),
-            wrong_keys_per_minute: NonZeroU32::new(self.wrong_keys_per_minute),
+            creates_per_minute: self.creates_per_minute.0,
+            reads_per_minute: self.reads_per_minute.0,
+            content_per_minute: self.content_per_minute.0,
+            active_jobs: self.active_jobs.0,
+            wrong_keys_per_minute: self.wrong_keys_per_minute.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_lifts_a_limit() {
+        assert_eq!(Limit::parse("0"), Ok(Limit(None)));
+        assert_eq!(Limit::parse("7").map(|limit| limit.show()), Ok("`7`".to_owned()));
+        assert!(Limit::parse("-1").is_err());
     }
 }

@@ -22,7 +22,7 @@ mod workers;
 pub use auth::Auth;
 pub use data::Data;
 pub use jobs::Jobs;
-pub use limits::Limits;
+pub use limits::{Limit, Limits};
 pub use log::{Log, LogFormat};
 pub use metrics::Metrics;
 pub use models::Models;

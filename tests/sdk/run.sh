@@ -30,12 +30,14 @@ until grep -q '^api key: ' "$work/out"; do
 done
 BASE=$(sed -n 's/^listening on //p' "$work/out")/v1
 KEY=$(sed -n 's/^api key: //p' "$work/out")
-export BASE KEY
+ADMIN=$("$program" keys create --kind admin --json --data-dir "$work/data" | sed 's/.*"value":"\([^"]*\)".*/\1/')
+export BASE KEY ADMIN
 
 for version in 3.3.1 3.54.0; do
     python3 -m venv "$work/python-$version"
     "$work/python-$version/bin/pip" install --quiet --disable-pip-version-check "openai==$version"
     "$work/python-$version/bin/python" "$here/videos.py"
+    "$work/python-$version/bin/python" "$here/admin.py"
 done
 for version in 6.49.0 7.57.0; do
     mkdir "$work/node-$version"
