@@ -48,21 +48,22 @@ impl Buffer {
 
     /// Copies floats, rounded to `dtype`, which is `F32` or `BF16`.
     pub fn from_f32(device: &Device, values: &[f32], dtype: DType) -> Result<Self, CudaError> {
-        let bytes: Vec<u8> = match dtype {
-            DType::F32 => values.iter().flat_map(|v| v.to_ne_bytes()).collect(),
-            DType::BF16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_ne_bytes()).collect(),
-            DType::I8 | DType::U32 | DType::F8E4M3 => {
-                return Err(CudaError::Unsupported(format!("floats stored as {dtype:?}")));
+        match dtype {
+            DType::F32 => Self::from_bytes(device, bytes_of(values)),
+            DType::BF16 => {
+                let rounded: Vec<bf16> = values.iter().map(|&v| bf16::from_f32(v)).collect();
+                Self::from_bytes(device, bytes_of(&rounded))
             }
-        };
-        Self::from_bytes(device, &bytes)
+            DType::I8 | DType::U32 | DType::F8E4M3 => {
+                Err(CudaError::Unsupported(format!("floats stored as {dtype:?}")))
+            }
+        }
     }
 
     /// Copies bfloat16 bit patterns as `dtype` (`F32` or `BF16`).
     pub fn from_bf16_bits(device: &Device, bits: &[u16], dtype: DType) -> Result<Self, CudaError> {
         if dtype == DType::BF16 {
-            let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_ne_bytes()).collect();
-            return Self::from_bytes(device, &bytes);
+            return Self::from_bytes(device, bytes_of(bits));
         }
         let wide: Vec<f32> = bits.iter().map(|&b| bf16::from_bits(b).to_f32()).collect();
         Self::from_f32(device, &wide, dtype)
@@ -70,14 +71,12 @@ impl Buffer {
 
     /// Copies int8 values.
     pub fn from_i8(device: &Device, values: &[i8]) -> Result<Self, CudaError> {
-        let bytes: Vec<u8> = values.iter().map(|v| v.cast_unsigned()).collect();
-        Self::from_bytes(device, &bytes)
+        Self::from_bytes(device, bytes_of(values))
     }
 
     /// Copies unsigned integers.
     pub fn from_u32(device: &Device, values: &[u32]) -> Result<Self, CudaError> {
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
-        Self::from_bytes(device, &bytes)
+        Self::from_bytes(device, bytes_of(values))
     }
 
     /// All bytes on the host.
@@ -166,6 +165,19 @@ impl Drop for Memory {
     fn drop(&mut self) {
         self.device.free(self.pointer);
     }
+}
+
+/// Numbers that may be looked at as bytes: no padding, every byte set.
+trait Plain: Copy {}
+impl Plain for f32 {}
+impl Plain for bf16 {}
+impl Plain for u16 {}
+impl Plain for u32 {}
+impl Plain for i8 {}
+
+fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: `Plain` types have no padding, and any memory may be read as bytes.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
 fn word(bytes: &[u8]) -> u32 {

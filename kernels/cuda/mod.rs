@@ -9,6 +9,8 @@ mod images;
 mod launch;
 mod matmul;
 mod operand;
+#[cfg(test)]
+pub(crate) mod testing;
 mod timing;
 
 pub use buffer::Buffer;

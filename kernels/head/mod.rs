@@ -4,6 +4,9 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "cuda")]
+#[cfg(test)]
+mod test;
 
 use crate::linear::Linear;
 use crate::{Device, Error, Result, Tensor};

@@ -50,3 +50,8 @@ __device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_gr
 
 // Waits until at most N of the latest groups are under way.
 template <int N> __device__ __forceinline__ void copy_wait() { asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory"); }
+
+// Two neighbouring words.
+__device__ __forceinline__ void store_shared(uint32_t address, uint32_t low, uint32_t high) {
+    asm volatile("st.shared.v2.b32 [%0], {%1, %2};\n" ::"r"(address), "r"(low), "r"(high) : "memory");
+}

@@ -3,6 +3,9 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "cuda")]
+#[cfg(test)]
+mod test;
 
 use crate::{Device, Error, Result, Tensor};
 

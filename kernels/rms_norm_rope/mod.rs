@@ -5,6 +5,9 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod table;
+#[cfg(feature = "cuda")]
+#[cfg(test)]
+mod test;
 
 pub use table::RopeTable;
 

@@ -26,9 +26,7 @@ __device__ __forceinline__ void channel_softmax(const bf16* from, float (&phi)[4
 
 __device__ __forceinline__ void put_phi(const Tile<D>& tile, int row, const float (&phi)[4]) {
     const int lane = threadIdx.x & 31;
-    asm volatile("st.shared.v2.b32 [%0], {%1, %2};\n" ::"r"(tile.address(row, 4 * lane)), "r"(pack(phi[0], phi[1])),
-                 "r"(pack(phi[2], phi[3]))
-                 : "memory");
+    store_shared(tile.address(row, 4 * lane), pack(phi[0], phi[1]), pack(phi[2], phi[3]));
 }
 
 // Grid (chunks, heads). partial: [heads, chunks, 128, 128]; phi_sums: [heads, chunks, 128].

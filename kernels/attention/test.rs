@@ -1,0 +1,41 @@
+//! cuda against cpu over small, odd, ragged and real shapes.
+
+use super::attention;
+use crate::cuda::testing::{Gpu, Work};
+
+/// Weights rounded to bfloat16 before they meet the values.
+const BOUND: f64 = 6e-3;
+
+#[test]
+fn cuda_agrees_with_the_definition() {
+    let Some(mut gpu) = Gpu::for_test("attention") else { return };
+    let cases = [
+        (1, 1, 1, 128),
+        (5, 3, 2, 16),
+        (70, 65, 2, 64),
+        (130, 200, 3, 128),
+        (257, 512, 12, 128),
+        (64, 64, 1, 40),
+    ];
+    for (queries, keys, heads, head) in cases {
+        let q = gpu.tensor(&[queries, heads * head], 2.0);
+        let k = gpu.tensor(&[keys, heads * head], 2.0);
+        let v = gpu.tensor(&[keys, heads * head], 1.0);
+        let cpu = attention(&q.cpu, &k.cpu, &v.cpu, heads).unwrap();
+        let cuda = attention(&q.cuda, &k.cuda, &v.cuda, heads).unwrap();
+        gpu.check(&format!("{queries}x{keys}, {heads} heads of {head}"), &cpu, &cuda, BOUND);
+    }
+}
+
+#[test]
+fn rates() {
+    let Some(mut gpu) = Gpu::for_test("attention") else { return };
+    for (queries, keys) in [(32760, 512), (32760, 32760)] {
+        let (q, k) = (gpu.filled(&[queries, 1536], 1.0), gpu.filled(&[keys, 1536], 1.0));
+        let operations = 4.0 * queries as f64 * keys as f64 * 1536.0;
+        let bytes = 4.0 * 1536.0 * (queries + keys) as f64;
+        gpu.rate(&format!("{queries}x{keys}, 12 heads"), Work { operations, bytes }, || {
+            attention(&q, &k, &k, 12)
+        });
+    }
+}

@@ -1,0 +1,93 @@
+//! cuda against cpu over small, odd, ragged and real shapes.
+
+use super::{Epilogue, Linear, Weight, linear};
+use crate::Tensor;
+use crate::cuda::testing::{Gpu, Pair, Work};
+use crate::quantize_int8::quantize_int8;
+
+/// One rounding of the sum, one of what follows.
+const BOUND: f64 = 4e-3;
+
+fn both(gpu: &Gpu, case: &str, x: &Pair, layers: &[Linear; 2], gate: &Pair, residual: &Pair) {
+    let run = |x: &Tensor, layer: &Linear, gate: &Tensor, residual: &Tensor| {
+        [
+            Epilogue::None,
+            Epilogue::GeluTanh,
+            Epilogue::Residual(residual),
+            Epilogue::GatedResidual { gate, residual },
+        ]
+        .map(|epilogue| linear(x, layer, epilogue).unwrap())
+    };
+    let cpu = run(&x.cpu, &layers[0], &gate.cpu, &residual.cpu);
+    let cuda = run(&x.cuda, &layers[1], &gate.cuda, &residual.cuda);
+    for (name, (cpu, cuda)) in ["plain", "gelu", "residual", "gated"].iter().zip(cpu.iter().zip(&cuda)) {
+        gpu.check(&format!("{case} {name}"), cpu, cuda, BOUND);
+    }
+}
+
+#[test]
+fn cuda_agrees_with_the_definition() {
+    let Some(mut gpu) = Gpu::for_test("linear") else { return };
+    for (rows, inputs, outputs) in
+        [(1, 8, 8), (3, 64, 96), (130, 256, 200), (77, 1536, 8960), (1000, 1536, 1536), (13, 24, 40)]
+    {
+        let x = gpu.tensor(&[rows, inputs], 1.0);
+        let weight = gpu.tensor(&[outputs, inputs], 0.2);
+        let (bias, gate) = (gpu.tensor(&[outputs], 1.0), gpu.float(&[outputs], 1.0));
+        let residual = gpu.tensor(&[rows, outputs], 2.0);
+        let layer = |weight: &Tensor, bias: &Tensor| {
+            Linear::new(Weight::Plain(weight.clone()), Some(bias.clone())).unwrap()
+        };
+        let layers = [layer(&weight.cpu, &bias.cpu), layer(&weight.cuda, &bias.cuda)];
+        both(&gpu, &format!("{rows}x{inputs}x{outputs}"), &x, &layers, &gate, &residual);
+    }
+}
+
+#[test]
+fn rates() {
+    let Some(mut gpu) = Gpu::for_test("linear") else { return };
+    for (rows, inputs, outputs) in [(32760, 1536, 1536), (32760, 1536, 8960), (32760, 8960, 1536)] {
+        let (x, weight) = (gpu.filled(&[rows, inputs], 1.0), gpu.filled(&[outputs, inputs], 0.05));
+        let layer = Linear::new(Weight::Plain(weight), Some(gpu.filled(&[outputs], 1.0))).unwrap();
+        let work = || Work {
+            operations: 2.0 * (rows * inputs * outputs) as f64,
+            bytes: 2.0 * (rows * (inputs + outputs)) as f64,
+        };
+        gpu.rate(&format!("{rows}x{inputs}x{outputs}"), work(), || linear(&x, &layer, Epilogue::None));
+        gpu.rate(&format!("{rows}x{inputs}x{outputs} gelu"), work(), || {
+            linear(&x, &layer, Epilogue::GeluTanh)
+        });
+        let residual = gpu.filled(&[rows, outputs], 1.0);
+        let epilogue = Epilogue::Residual(&residual);
+        gpu.rate(&format!("{rows}x{inputs}x{outputs} residual"), work(), || linear(&x, &layer, epilogue));
+    }
+}
+
+#[test]
+fn int8_agrees_with_the_definition() {
+    let Some(mut gpu) = Gpu::for_test("linear int8") else { return };
+    for (rows, inputs, outputs) in [(1, 128, 8), (130, 256, 200), (300, 1536, 384)] {
+        let x = gpu.tensor(&[rows, inputs], 1.0);
+        let weight = gpu.tensor(&[outputs, inputs], 0.2);
+        let (bias, gate) = (gpu.tensor(&[outputs], 1.0), gpu.float(&[outputs], 1.0));
+        let residual = gpu.tensor(&[rows, outputs], 2.0);
+        let layer = |weight: &Tensor, bias: &Tensor| {
+            let (values, scale) = quantize_int8(weight).unwrap();
+            Linear::new(Weight::Int8 { values, scale }, Some(bias.clone())).unwrap()
+        };
+        let layers = [layer(&weight.cpu, &bias.cpu), layer(&weight.cuda, &bias.cuda)];
+        both(&gpu, &format!("{rows}x{inputs}x{outputs}"), &x, &layers, &gate, &residual);
+    }
+}
+
+#[test]
+fn int8_rates() {
+    let Some(mut gpu) = Gpu::for_test("linear int8") else { return };
+    let (rows, inputs, outputs) = (32760, 1536, 8960);
+    let (values, scale) = quantize_int8(&gpu.filled(&[outputs, inputs], 0.05)).unwrap();
+    let layer = Linear::new(Weight::Int8 { values, scale }, Some(gpu.filled(&[outputs], 1.0))).unwrap();
+    let x = gpu.filled(&[rows, inputs], 1.0);
+    let work =
+        Work { operations: 2.0 * (rows * inputs * outputs) as f64, bytes: 2.0 * (rows * outputs) as f64 };
+    gpu.rate("32760x1536x8960", work, || linear(&x, &layer, Epilogue::None));
+}

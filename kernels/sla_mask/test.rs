@@ -1,0 +1,42 @@
+//! cuda against cpu over small, odd, ragged and real shapes.
+
+use super::{BlockSize, sla_mask};
+use crate::cuda::testing::{Gpu, Work};
+
+/// Scores that differ by a rounding may change places at the edge of the choice.
+const SHARED: f64 = 0.97;
+
+#[test]
+fn cuda_chooses_what_the_definition_chooses() {
+    let Some(mut gpu) = Gpu::for_test("sla_mask") else { return };
+    let cases = [
+        (40, 1, 16, (16, 8), 0.5),
+        (1000, 2, 128, (128, 64), 0.3),
+        (3001, 3, 128, (64, 128), 0.25),
+        (100, 2, 24, (7, 3), 0.1),
+    ];
+    for (tokens, heads, head, (queries, keys), ratio) in cases {
+        let [q, k] = [2.0, 2.0].map(|reach| gpu.tensor(&[tokens, heads * head], reach));
+        let size = BlockSize { queries, keys };
+        let expected = sla_mask(&q.cpu, &k.cpu, heads, size, ratio).unwrap().chosen;
+        let found = sla_mask(&q.cuda, &k.cuda, heads, size, ratio).unwrap().chosen;
+        assert_eq!(expected.shape(), found.shape());
+        let count = expected.dim(2);
+        let (expected, found) = (expected.to_u32().unwrap(), found.to_u32().unwrap());
+        let rows = || expected.chunks_exact(count).zip(found.chunks_exact(count));
+        assert!(rows().all(|(_, found)| found.is_sorted_by(|a, b| a < b)), "ascending, none twice");
+        let shared: usize = rows().map(|(a, b)| b.iter().filter(|block| a.contains(block)).count()).sum();
+        let share = shared as f64 / expected.len() as f64;
+        eprintln!("| sla_mask | {tokens} tokens, {queries}x{keys} | {share:.4} shared of {SHARED} | | |");
+        assert!(share >= SHARED, "{share} of the choice is shared");
+    }
+}
+
+#[test]
+fn rates() {
+    let Some(mut gpu) = Gpu::for_test("sla_mask") else { return };
+    let q = gpu.filled(&[32760, 1536], 1.0);
+    let size = BlockSize { queries: 128, keys: 64 };
+    let work = Work { operations: 0.0, bytes: 6.0 * q.count() as f64 };
+    gpu.rate("32760 tokens, 12 heads", work, || Ok(sla_mask(&q, &q, 12, size, 0.1)?.chosen));
+}

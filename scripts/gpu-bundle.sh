@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Packs what a GPU machine without Rust and without a network needs: the server, the operators' tests, the tests of whole
+# networks and the parity runner, stripped, with a script that runs them all. The machine needs a driver of 580 or newer
+# and cuBLASLt 13.
+#
+#   scripts/gpu-bundle.sh [release|dev]     writes target/gpu-bundle.tar.gz
+#   tar xzf gpu-bundle.tar.gz && ./gpu-bundle/run.sh [CASE…]     CASE: a folder of a parity case
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+profile=${1:-release}
+bundle=target/gpu-bundle
+rm -rf "$bundle"
+mkdir -p "$bundle"
+
+# Cargo's messages name the executables it made.
+build() {
+    local name=$1
+    shift
+    local made
+    made=$(cargo "$@" --profile "$profile" --locked --features cuda --message-format=json |
+        grep -o '"executable":"[^"]*"' | tail -n 1 | cut -d '"' -f 4)
+    strip -o "$bundle/$name" "$made"
+}
+build operators test --no-run --package kernels --lib
+build networks test --no-run --test gpu
+build parity build --example parity
+build wanserve build --bin wanserve
+
+cat >"$bundle/run.sh" <<'RUN'
+#!/usr/bin/env bash
+# A process a test: after an illegal access nothing else in the same process can be believed.
+cd "$(dirname "$0")" || exit
+failed=()
+check() {
+    "$@" || failed+=("$*")
+}
+for test in $(./operators --list 2>/dev/null | sed -n 's/^\(.*::test::.*\): test$/\1/p'); do
+    ./operators --exact "$test" --nocapture --quiet 2>&1 | grep -E '^\||panicked|error|FAILED'
+    [ "${PIPESTATUS[0]}" = 0 ] || failed+=("$test")
+done
+for test in $(./networks --list 2>/dev/null | sed -n 's/^\(.*\): test$/\1/p'); do
+    ./networks --exact "$test" --nocapture --quiet 2>&1 | grep -E '^\||panicked|error|FAILED|skipped'
+    [ "${PIPESTATUS[0]}" = 0 ] || failed+=("$test")
+done
+[ $# = 0 ] || check ./parity "$@" --device cuda:0
+printf 'failed: %s\n' "${failed[*]:-nothing}"
+[ ${#failed[@]} = 0 ]
+RUN
+chmod +x "$bundle/run.sh"
+tar -C target -czf target/gpu-bundle.tar.gz gpu-bundle
+du -h target/gpu-bundle.tar.gz
