@@ -13,19 +13,19 @@ bundle=target/gpu-bundle
 rm -rf "$bundle"
 mkdir -p "$bundle"
 
-# Cargo's messages name the executables it made.
+# Cargo's messages name the executables it made; a test of the server makes the server too, so the crate picks the one.
 build() {
-    local name=$1
-    shift
+    local name=$1 crate=$2
+    shift 2
     local made
     made=$(cargo "$@" --profile "$profile" --locked --features cuda --message-format=json |
-        grep -o '"executable":"[^"]*"' | tail -n 1 | cut -d '"' -f 4)
+        grep -o '"executable":"[^"]*"' | cut -d '"' -f 4 | grep -E "/$crate(-[0-9a-f]+)?\$" | tail -n 1)
     strip -o "$bundle/$name" "$made"
 }
-build operators test --no-run --package kernels --lib
-build networks test --no-run --test gpu
-build parity build --example parity
-build wanserve build --bin wanserve
+build operators kernels test --no-run --package kernels --lib
+build networks gpu test --no-run --test gpu
+build parity parity build --example parity
+build wanserve wanserve build --bin wanserve
 
 cat >"$bundle/run.sh" <<'RUN'
 #!/usr/bin/env bash
