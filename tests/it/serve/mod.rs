@@ -2,6 +2,7 @@
 //! Each clip costs seconds, so a test makes one at most.
 
 mod bombs;
+mod canary;
 mod clip;
 mod commands;
 mod kill;
