@@ -1,6 +1,7 @@
 """Fixed inputs and outputs of the shipped files in float32, so that another engine can be checked against them.
 
-`python reference.py .. ../reference` reads the shipped folder and writes `case.json` and `io.safetensors`.
+`python reference.py .. ../reference` reads the shipped folder and writes `case.json` and `io.safetensors`; and
+`judge.json`: the judge's classes, what it says of two drawn patterns, and held-out prompts with what they ask for.
 """
 
 import json
@@ -11,6 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dit import WanDit, network_time
+from evaluate import held_out_prompts
+from judge import load_judge, shrink
+from scenes import FIELDS
 from text import TextEncoder
 from tokenizers import Tokenizer
 from vae import WanVae
@@ -21,10 +25,34 @@ TEXT_ROWS = 32  # rows of the 64 that are kept; the rest are zero for these prom
 LATENT = (3, 8, 16)  # frames, rows, columns: 96 tokens, two key blocks
 TIME = 0.8528953948  # third of the four sampling times
 TOPK = 0.5
+PATTERNS = [(224, 128), (160, 160)]  # width, height of the clips that the judge is shown
+JUDGED_PROMPTS = 8
 
 
 def first(x):
     return x.permute(0, 4, 1, 2, 3).contiguous()
+
+
+def pattern(width, height, frames=33):
+    """A clip that any language can draw: uint8 `[1, frames, height, width, 3]`."""
+    t, y, x, c = torch.meshgrid(*(torch.arange(n) for n in (frames, height, width, 3)), indexing="ij")
+    return (((3 * x + 5 * t) ^ (2 * y)) + 60 * c).remainder(256).to(torch.uint8)[None]
+
+
+@torch.no_grad()
+def judged():
+    judge, cases = load_judge(os.path.join(os.path.dirname(os.path.abspath(__file__)), "judge_weights")), []
+    for width, height in PATTERNS:
+        said = judge(shrink(pattern(width, height)).float() / 127.5 - 1)
+        cases.append(dict(width=width, height=height, logits={k: [round(x, 4) for x in v[0].tolist()] for k, v in said.items()}))
+    prompts = [dict(text=p["text"], shows={k: names[p[k]] for k, names in FIELDS.items()}) for p in held_out_prompts(JUDGED_PROMPTS)]
+    return dict(fields=FIELDS, patterns=cases, prompts=prompts)
+
+
+def write(path, value):
+    with open(path, "w") as f:
+        json.dump(value, f, indent=1, ensure_ascii=False)
+        f.write("\n")
 
 
 def main():
@@ -63,9 +91,8 @@ def main():
     case = dict(
         note="float32 outputs of the shipped weights; x and y take the first prompt's embedding as context; latents are normalised",
         prompts=PROMPTS, text_rows=TEXT_ROWS, attention=dict(topk=TOPK, **model["attention"]), frames=5, rel_l2=1e-3)
-    with open(os.path.join(out, "case.json"), "w") as f:
-        json.dump(case, f, indent=1, ensure_ascii=False)
-        f.write("\n")
+    write(os.path.join(out, "case.json"), case)
+    write(os.path.join(out, "judge.json"), judged())
     print({k: tuple(v.shape) for k, v in tensors.items()})
 
 
