@@ -7,7 +7,7 @@ use shiguredo_mp4::TrackKind;
 use shiguredo_mp4::boxes::SampleEntry;
 use shiguredo_mp4::demux::{Input, Mp4FileDemuxer};
 
-fn generate(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn generate(folder: &Path, arguments: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_wanserve"));
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     program
@@ -20,7 +20,7 @@ fn generate(folder: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -46,7 +46,7 @@ fn inspect(file: &[u8]) -> (u32, u16, u16) {
 }
 
 #[test]
-fn a_text_becomes_a_clip_and_the_same_seed_the_same_clip() {
+fn a_text_becomes_a_clip_and_the_same_seed_alone_the_same_clip() {
     let folder = tempfile::tempdir().unwrap();
     let clip = |name: &str, seed: &str| {
         let arguments = ["A red ball rolls.", "-o", name, "--frames", "17", "--steps", "1", "--seed", seed];
@@ -58,6 +58,7 @@ fn a_text_becomes_a_clip_and_the_same_seed_the_same_clip() {
     let first = clip("a.mp4", "7");
     assert_eq!(inspect(&first), (17, 224, 128));
     assert_eq!(first, clip("b.mp4", "7"));
+    assert_ne!(first, clip("c.mp4", "8"));
 }
 
 #[test]

@@ -19,5 +19,6 @@ mod support;
 mod usage;
 mod videos;
 mod wan_tiny;
+mod wan_tiny_quality;
 mod webhook_receivers;
 mod webhooks;

@@ -100,8 +100,7 @@ def pairs(judge, ours, theirs, prompts):
 
 
 def label(prompt):
-    words = [FIELDS[k][prompt[k]].replace("_", " ") for k in ("colour", "subject", "background", "motion", "weather")]
-    return "{}: {} {}, {}, {}, {}".format(prompt["language"], *words)
+    return "{}: {} {} {}".format(prompt["language"], *(FIELDS[k][prompt[k]] for k in ("colour", "subject", "motion")))
 
 
 def first_frames(videos, pictures):
@@ -148,7 +147,7 @@ def main():
             videos = pipeline.text_to_video(texts, steps=a.steps, dense=a.dense)
     if a.sheet:
         from sheets import sheet
-        sheet(list(videos[:12].numpy()), a.sheet, [label(p) for p in prompts[:12]], frames=(0, 11, 22, 32))
+        sheet(list(videos[:12].numpy()), a.sheet, [label(p) for p in prompts[:12]], frames=(0, 11, 22, 32), scale=0.6)
     report = dict(count=len(videos), **scores(judge, videos, prompts))
     if a.pictures:
         report["first_frame_db"] = first_frames(videos, pictures)

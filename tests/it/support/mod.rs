@@ -1,7 +1,9 @@
-//! What the tests over HTTP share: a server in this process, a client, a worker that follows a script.
+//! What tests share: a server in this process, a client, a worker that follows a script; eyes for finished clips.
 
 mod app;
 mod client;
+pub(crate) mod clip;
+pub(crate) mod judge;
 mod picture;
 mod sink;
 mod worker;
