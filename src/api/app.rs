@@ -7,6 +7,7 @@ use actix_web::{App, Error, web};
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt, UtoipaApp};
 
+use super::cors::cross_origin;
 use super::headers::finish;
 use super::openapi::complete;
 use super::routes::fallback::{KnownPaths, fallback};
@@ -32,6 +33,7 @@ pub fn app(
         .app_data(web::Data::new(document))
         .service(docs::page())
         .default_service(web::to(fallback))
+        .wrap(from_fn(cross_origin))
         .wrap(from_fn(finish))
 }
 

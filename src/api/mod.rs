@@ -1,11 +1,12 @@
 //! HTTP in, HTTP out: the contract with clients. Decides who may ask and what is asked; what happens then is `jobs`' business.
 //!
-//! Read in this order: the whole (`app`), what wraps a request (`headers`, `auth`), how it is read (`body`, `query`),
+//! Read in this order: the whole (`app`), what wraps a request (`headers`, `cors`, `auth`), how it is read (`body`, `query`),
 //! what is done (`routes`), and what is answered (`dto`, `errors`).
 
 mod app;
 mod auth;
 mod body;
+mod cors;
 mod dto;
 mod errors;
 mod headers;

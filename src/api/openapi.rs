@@ -1,11 +1,11 @@
 //! The OpenAPI document: what the annotations of the routes say, and what is true of all of them said once.
 
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ContentBuilder, Info, License, OpenApi, Ref, RefOr, Response, ResponseBuilder, Server,
+    ContentBuilder, Info, License, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Server,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -28,8 +28,35 @@ const COMMON_ERRORS: [(&str, &str); 9] = [
 const BODY_ERRORS: [(&str, &str); 2] =
     [("413", "The body is too large."), ("415", "The route takes other media types.")];
 
+/// Operations that make a job.
+const CREATES: [&str; 4] =
+    ["createVideo", "createVideoGeneration", "createVideoFromImage", "CreateVideoRemix"];
+
+/// What creates can answer besides.
+const CREATE_ERRORS: [(&str, &str); 1] = [("422", "The idempotency key was used with another request.")];
+
+/// What a create may be asked with.
+const CREATE_PARAMETERS: [(&str, &str, &str); 2] = [
+    (
+        "Idempotency-Key",
+        "1 to 255 printable ASCII characters; a repetition answers the same job.",
+        "a-key-of-yours",
+    ),
+    ("Prefer", "`wait=N`: answer when the job is over, or after N seconds, 60 at most.", "wait=30"),
+];
+
+/// What the answer to a create carries.
+const CREATE_HEADERS: [(&str, &str, bool); 4] = [
+    ("location", "The path of the job.", false),
+    ("idempotent-replayed", "`true` where the request was recognised as a repetition.", false),
+    ("preference-applied", "`wait=N` where the answer waited.", false),
+    ("openai-poll-after-ms", "When to look again; absent once the job is over.", true),
+];
+
 /// Headers of every answer under `/v1`, with what they say; integers are marked.
-const HEADERS: [(&str, &str, bool); 12] = [
+const HEADERS: [(&str, &str, bool); 14] = [
+    ("cache-control", "`no-store`, except for files.", false),
+    ("x-content-type-options", "`nosniff`.", false),
     ("x-request-id", "Names the request in logs and to the SDKs.", false),
     ("openai-processing-ms", "Time spent on the answer.", true),
     ("openai-version", "Version of OpenAI's API that is followed.", false),
@@ -81,8 +108,10 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
 }
 
 fn complete_operation(operation: &mut Operation) {
+    let creates = operation.operation_id.as_deref().is_some_and(|id| CREATES.contains(&id));
     let body_errors = operation.request_body.is_some().then_some(BODY_ERRORS).into_iter().flatten();
-    for (status, description) in COMMON_ERRORS.into_iter().chain(body_errors) {
+    let create_errors = creates.then_some(CREATE_ERRORS).into_iter().flatten();
+    for (status, description) in COMMON_ERRORS.into_iter().chain(body_errors).chain(create_errors) {
         let existing = operation.responses.responses.get(status);
         let described = existing.and_then(|response| match response {
             RefOr::T(response) => Some(response.description.clone()),
@@ -91,10 +120,30 @@ fn complete_operation(operation: &mut Operation) {
         let response = error_response(&described.unwrap_or_else(|| description.to_owned()));
         operation.responses.responses.insert(status.to_owned(), RefOr::T(response));
     }
-    for response in operation.responses.responses.values_mut() {
-        if let RefOr::T(response) = response {
-            add_headers(response, &HEADERS);
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        add_headers(response, &HEADERS);
+        match status.as_str() {
+            "200" if creates => add_headers(response, &CREATE_HEADERS),
+            "401" => add_headers(response, &[("www-authenticate", "`Bearer`.", false)]),
+            "405" => add_headers(response, &[("allow", "The methods of the path.", false)]),
+            _ => {}
         }
+    }
+    if creates {
+        let parameters = CREATE_PARAMETERS.map(|(name, description, example)| {
+            let text = ObjectBuilder::new().schema_type(Type::String).build();
+            let parameter = ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Header)
+                .required(Required::False)
+                .description(Some(description))
+                .schema(Some(text))
+                .example(Some(example.into()))
+                .build();
+            RefOr::T(parameter)
+        });
+        operation.parameters.get_or_insert_default().extend(parameters);
     }
 }
 

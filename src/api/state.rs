@@ -37,6 +37,8 @@ pub struct Api {
     pub readiness: ReadinessCheck,
     /// What is left of every project's limits.
     pub rates: RateLimiter,
+    /// Origins whose pages may call from a browser.
+    pub allowed_origins: Vec<String>,
     /// Requests with an idempotency key that are being worked on; starts empty.
     pub in_flight_keys: InFlightKeys,
 }
@@ -53,9 +55,15 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Whether a job accepted now would be worked on.
-    pub fn is_ready(&self) -> bool {
-        self.database && self.storage && self.workers_ready > 0 && !self.draining
+    /// Why a job accepted now would not be worked on; empty if it would.
+    pub fn obstacles(&self) -> Vec<&'static str> {
+        let all = [
+            ("database", !self.database),
+            ("storage", !self.storage),
+            ("no_ready_worker", self.workers_ready == 0),
+            ("draining", self.draining),
+        ];
+        all.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
     }
 }
 

@@ -126,6 +126,7 @@ impl Server {
             max_attempts: config.jobs.max_attempts,
             queue_timeout: config.jobs.queue_timeout,
             execution_timeout: config.jobs.execution_timeout,
+            max_queued: config.jobs.max_queued as usize,
             ..Policy::default()
         };
         let scheduler = Scheduler::start(Parts {
@@ -212,6 +213,12 @@ impl Server {
             outgoing: self.outside.outgoing(),
             pictures: PictureDecoder::new(OWN_PROGRAM.into()),
             keys: self.keys.clone(),
+            allowed_origins: config
+                .cors
+                .allowed_origins
+                .iter()
+                .map(|origin| origin.as_str().to_owned())
+                .collect(),
             in_flight_keys: Default::default(),
             rates: RateLimiter::new(config.limits.limits(), &self.clock),
             catalog: self.catalog.clone(),

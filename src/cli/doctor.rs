@@ -1,13 +1,13 @@
 //! `wanserve doctor`: what this machine has, what is missing, and what to do about it.
 
-use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
+use rustix::fs::{Access, access};
 
 use super::catalog;
 use super::settings::SettingsArgs;
@@ -96,20 +96,32 @@ fn gpu_names(nvml: &Nvml, count: u32) -> String {
     format!("{}, driver {}", names.join(", "), nvml.sys_driver_version().unwrap_or_default())
 }
 
+/// Asks about the folder, or about where it would be made; changes nothing.
 fn data_folder(dir: &Path) -> Finding {
-    let probe = std::fs::create_dir_all(dir).and_then(|()| {
-        let path = dir.join(".doctor");
-        File::create(&path)?.sync_all()?;
-        std::fs::remove_file(path)
-    });
-    let found = dir.display().to_string();
+    let place = existing(dir);
+    let mut found = dir.display().to_string();
+    if place != dir {
+        found.push_str(" (made at the first start)");
+    }
+    let problem = if place.is_dir() {
+        access(&place, Access::WRITE_OK | Access::EXEC_OK).err().map(|error| error.to_string())
+    } else {
+        Some(format!("{} is not a folder", place.display()))
+    };
     let remedy =
-        probe.err().map(|error| format!("it cannot be written ({error}): choose another with --data-dir"));
+        problem.map(|problem| format!("it cannot be written ({problem}): choose another with --data-dir"));
     Finding { what: "data folder", found, remedy, fatal: true }
 }
 
+/// The path itself, or the nearest folder above it that is there.
+fn existing(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = whole.ancestors().find(|place| place.exists()).map(Path::to_owned);
+    there.filter(|place| *place != whole).unwrap_or_else(|| path.to_owned())
+}
+
 fn disk(dir: &Path) -> Finding {
-    let free = rustix::fs::statvfs(dir).map(|disk| disk.f_bavail * disk.f_frsize);
+    let free = rustix::fs::statvfs(existing(dir)).map(|disk| disk.f_bavail * disk.f_frsize);
     let (found, remedy) = match free {
         Err(error) => ("unknown".to_owned(), Some(error.to_string())),
         Ok(free) => {

@@ -14,6 +14,9 @@ pub struct Jobs {
     pub queue_timeout: Duration,
     /// How long one attempt may run. `WANSERVE_JOBS_EXECUTION_TIMEOUT_SECONDS`, default 600.
     pub execution_timeout: Duration,
+    /// Jobs of all projects that may wait; more are refused for a while. `WANSERVE_JOBS_MAX_QUEUED`,
+    /// default 100000: days of work for a large pool.
+    pub max_queued: u32,
 }
 
 impl Jobs {
@@ -22,6 +25,7 @@ impl Jobs {
             max_attempts: section.field("max_attempts", 3),
             queue_timeout: section.field("queue_timeout_seconds", Duration::from_secs(3600)),
             execution_timeout: section.field("execution_timeout_seconds", Duration::from_secs(600)),
+            max_queued: section.field("max_queued", 100_000),
         }
     }
 }

@@ -9,6 +9,7 @@ mod setting;
 mod sources;
 
 mod auth;
+mod cors;
 mod data;
 mod jobs;
 mod limits;
@@ -20,6 +21,7 @@ mod server;
 mod workers;
 
 pub use auth::Auth;
+pub use cors::{Cors, Origin};
 pub use data::Data;
 pub use jobs::Jobs;
 pub use limits::{Limit, Limits};
@@ -38,6 +40,7 @@ pub struct Config {
     pub data: Data,
     pub server: Server,
     pub auth: Auth,
+    pub cors: Cors,
     pub models: Models,
     pub workers: Workers,
     pub jobs: Jobs,
@@ -59,6 +62,7 @@ impl Config {
             data: reader.section("data", Data::read),
             server: reader.section("server", Server::read),
             auth: reader.section("auth", Auth::read),
+            cors: reader.section("cors", Cors::read),
             models: reader.section("models", Models::read),
             workers: reader.section("workers", Workers::read),
             jobs: reader.section("jobs", Jobs::read),
@@ -159,6 +163,7 @@ mod tests {
         reader.section("data", Data::read);
         reader.section("server", Server::read);
         reader.section("auth", Auth::read);
+        reader.section("cors", Cors::read);
         reader.section("models", Models::read);
         reader.section("workers", Workers::read);
         reader.section("jobs", Jobs::read);

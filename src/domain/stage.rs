@@ -75,6 +75,24 @@ pub struct Timings {
     pub total: Option<f64>,
 }
 
+impl Timings {
+    /// Notes what a stage took. Stages without work of their own have no seconds.
+    pub fn note(&mut self, stage: Stage, seconds: f64) {
+        let place = match stage {
+            Stage::Preparing => &mut self.prepare,
+            Stage::LoadingModel => &mut self.model_load,
+            Stage::EncodingText => &mut self.text_encode,
+            Stage::EncodingImage => &mut self.image_encode,
+            Stage::Denoising => &mut self.denoise,
+            Stage::Decoding => &mut self.decode,
+            Stage::Muxing => &mut self.mux,
+            Stage::Uploading => &mut self.upload,
+            Stage::Waiting | Stage::Requeued => return,
+        };
+        *place = Some(place.unwrap_or(0.0) + seconds);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

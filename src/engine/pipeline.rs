@@ -52,6 +52,8 @@ pub struct Generated {
     pub timings: Timings,
     /// Tokens of the prompt that were read, the end mark included.
     pub prompt_tokens: u32,
+    /// Tokens that the whole prompt has, also those that were cut.
+    pub prompt_length: u32,
     pub frames: u32,
 }
 
@@ -60,6 +62,8 @@ pub struct Generated {
 struct Text {
     prompt: String,
     tokens: usize,
+    /// Of the whole prompt.
+    all_tokens: usize,
     /// `[text_len, text_dim]`.
     embedding: Tensor,
 }
@@ -129,7 +133,17 @@ impl Pipeline {
         let began = Instant::now();
         self.decode(spec, &latent, listener)?;
         timings.decode = Some(began.elapsed().as_secs_f64());
-        Ok(Generated { timings, prompt_tokens: text.tokens as u32, frames: spec.frames.get() })
+        Ok(Generated {
+            timings,
+            prompt_tokens: text.tokens as u32,
+            prompt_length: text.all_tokens as u32,
+            frames: spec.frames.get(),
+        })
+    }
+
+    /// Tokens of a prompt that are read at most.
+    pub fn max_prompt_tokens(&self) -> u32 {
+        self.tokenizer.max_tokens() as u32
     }
 
     /// Whether this model can do what is asked; the attention that is asked for.
@@ -165,7 +179,12 @@ impl Pipeline {
             let encoded = self.tokenizer.encode(prompt).map_err(broken)?;
             let is_text: Vec<bool> = (0..encoded.ids.len()).map(|at| at < encoded.tokens).collect();
             let embedding = self.text_encoder.encode(&encoded.ids, &is_text)?; // (text_len, text_dim)
-            self.texts.push_back(Text { prompt: prompt.to_owned(), tokens: encoded.tokens, embedding });
+            self.texts.push_back(Text {
+                prompt: prompt.to_owned(),
+                tokens: encoded.tokens,
+                all_tokens: encoded.all_tokens,
+                embedding,
+            });
         }
         if self.texts.len() > REMEMBERED_TEXTS {
             self.texts.pop_front();

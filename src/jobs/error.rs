@@ -1,6 +1,7 @@
 //! Why a verb could not be done.
 
 use crate::domain::job::JobState;
+use crate::scheduler::Overload;
 use crate::storage::StorageError;
 use crate::store::StoreError;
 
@@ -34,6 +35,8 @@ pub enum JobsError {
     /// The server is about to stop.
     #[error("the server takes no new jobs")]
     Draining,
+    #[error(transparent)]
+    Overloaded(#[from] Overload),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(transparent)]

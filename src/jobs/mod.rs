@@ -21,7 +21,7 @@ use crate::scheduler::{Outlook, Scheduler};
 use crate::storage::Storage;
 use crate::store::Store;
 
-pub use crate::scheduler::Watch;
+pub use crate::scheduler::{Overload, Watch};
 pub use error::JobsError;
 pub use first::{FirstKey, first_start};
 pub use keys::{KeyRefusal, KeyTerms, Keys, Pepper};

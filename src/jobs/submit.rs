@@ -72,6 +72,7 @@ impl Jobs {
         if self.parts().scheduler.is_draining() {
             return Err(JobsError::Draining);
         }
+        self.parts().scheduler.admits(&new.spec.model)?;
         let jobs = self.clone();
         let submission = self.inner.submissions.spawn(async move { jobs.admit(scope, new).await });
         submission.await.unwrap_or(Err(JobsError::Draining))

@@ -56,7 +56,10 @@ pub fn decode_picture(bytes: &[u8]) -> Result<Picture, PictureError> {
             let decoder = WebPDecoder::new(data)?;
             if decoder.has_animation() { Err(PictureError::Animated) } else { decode(decoder) }
         }
-        None if bytes.len() < SHORTEST_PICTURE => Err(PictureError::Broken("too short".to_owned())),
+        // However little of it there is, a foreign format says so with its first bytes.
+        None if bytes.len() < SHORTEST_PICTURE && image::guess_format(bytes).is_err() => {
+            Err(PictureError::Broken("too short".to_owned()))
+        }
         None => Err(PictureError::UnknownFormat),
     }
 }
@@ -192,6 +195,7 @@ mod tests {
         assert!(decode_picture(&png(192, 64)).is_ok());
         assert!(matches!(refused(&vec![0xff; MAX_BYTES + 1]), PictureError::TooLarge(_)));
         assert_eq!(refused(&[b"GIF89a".as_slice(), &[0; 64]].concat()), PictureError::UnknownFormat);
+        assert_eq!(refused(b"GIF89a\x01\0"), PictureError::UnknownFormat, "also cut short");
         assert!(matches!(refused(b"20 bytes of nothing."), PictureError::Broken(_)));
         let whole = png(96, 96);
         assert!(matches!(refused(&whole[..whole.len() / 2]), PictureError::Broken(_)));

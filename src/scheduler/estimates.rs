@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::estimate::{Estimate, Shape};
 
-/// Seconds assumed before anything was measured.
+/// Charged before anything was measured; told to nobody.
 const UNKNOWN_SECONDS: f64 = 5.0;
 
 /// Every measured shape.
@@ -20,12 +20,17 @@ impl Estimates {
 
     /// Seconds from hand-out to completion: measured for the shape, or else scaled from the most measured shape of the model.
     pub(super) fn run_seconds(&self, shape: &Shape) -> f64 {
+        self.measured_run_seconds(shape).unwrap_or(UNKNOWN_SECONDS)
+    }
+
+    /// The same; `None` while no job of the model was measured.
+    pub(super) fn measured_run_seconds(&self, shape: &Shape) -> Option<f64> {
         self.predict(shape, |estimate| estimate.run_seconds)
     }
 
     /// Charged device seconds, predicted likewise.
     pub(super) fn gpu_seconds(&self, shape: &Shape) -> f64 {
-        self.predict(shape, |estimate| estimate.gpu_seconds)
+        self.predict(shape, |estimate| estimate.gpu_seconds).unwrap_or(UNKNOWN_SECONDS)
     }
 
     /// Takes in a measurement; answers the estimate to be kept.
@@ -43,14 +48,13 @@ impl Estimates {
         self.by_shape.values().cloned().collect()
     }
 
-    fn predict(&self, shape: &Shape, of: impl Fn(&Estimate) -> f64) -> f64 {
+    fn predict(&self, shape: &Shape, of: impl Fn(&Estimate) -> f64) -> Option<f64> {
         if let Some(estimate) = self.by_shape.get(shape) {
-            return of(estimate);
+            return Some(of(estimate));
         }
         let kin = self.by_shape.values().filter(|estimate| estimate.shape.model == shape.model);
-        kin.max_by_key(|estimate| estimate.samples).map_or(UNKNOWN_SECONDS, |estimate| {
-            of(estimate) * shape.relative_work() / estimate.shape.relative_work()
-        })
+        let closest = kin.max_by_key(|estimate| estimate.samples)?;
+        Some(of(closest) * shape.relative_work() / closest.shape.relative_work())
     }
 }
 
@@ -66,6 +70,7 @@ mod tests {
             |steps, frames| Shape { model: ModelId::new("m"), resolution: Resolution::P128, steps, frames };
         let mut estimates = Estimates::default();
         assert_eq!(estimates.run_seconds(&shape(4, 33)), UNKNOWN_SECONDS);
+        assert_eq!(estimates.measured_run_seconds(&shape(4, 33)), None, "an assumption is no measurement");
         estimates.learn(shape(4, 33), 2.0, 1.0);
         assert_eq!(estimates.run_seconds(&shape(4, 33)), 2.0);
         assert_eq!(estimates.gpu_seconds(&shape(1, 33)), 0.4);

@@ -9,6 +9,7 @@ use super::changes::{Changes, Watch};
 use super::estimates::Estimates;
 use super::leases::{Held, Leases};
 use super::policy::Policy;
+use super::presence::Presence;
 use super::queue::{Backlog, Queue, Waiting};
 use super::report;
 use super::workers::{Heard, WorkerView, Workers};
@@ -45,8 +46,17 @@ pub struct Scheduler {
 pub struct Outlook {
     /// Place in line among the jobs of its model, from 1; only without a worker and before the first one.
     pub queue_position: Option<u64>,
-    /// Until it ends; `None` once it has.
+    /// Until it ends; `None` once it has, and while nothing was measured that could tell.
     pub eta_seconds: Option<f64>,
+}
+
+/// Why no more jobs should be taken for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Overload {
+    #[error("{depth} jobs wait, as many as may")]
+    QueueFull { depth: usize },
+    #[error("no worker takes jobs of this model now, and {depth} wait")]
+    NoWorker { depth: usize },
 }
 
 pub(super) struct Inner {
@@ -68,6 +78,7 @@ pub(super) struct State {
     pub(super) workers: Workers,
     pub(super) leases: Leases,
     pub(super) draining: bool,
+    pub(super) presence: Presence,
 }
 
 /// A running job never claims to be done within less.
@@ -85,6 +96,7 @@ impl Scheduler {
             workers: Workers::default(),
             leases: Leases::default(),
             draining: false,
+            presence: Presence::since(parts.clock.monotonic()),
         };
         let inner = Inner {
             parts,
@@ -99,6 +111,21 @@ impl Scheduler {
             scheduler.inner.take_over(job).await?;
         }
         Ok(scheduler)
+    }
+
+    /// Whether another job of the model can be taken.
+    pub fn admits(&self, model: &ModelId) -> Result<(), Overload> {
+        let now = self.inner.parts.clock.monotonic();
+        let policy = &self.inner.parts.policy;
+        let mut state = self.inner.state();
+        let depth = state.queue.len();
+        if depth >= policy.max_queued {
+            return Err(Overload::QueueFull { depth });
+        }
+        let State { workers, presence, .. } = &mut *state;
+        presence.look(workers, now);
+        let absence = presence.absence(model, now);
+        if absence >= policy.worker_absence { Err(Overload::NoWorker { depth }) } else { Ok(()) }
     }
 
     /// A job has been admitted.
@@ -139,20 +166,19 @@ impl Scheduler {
         let now = self.inner.parts.clock.monotonic();
         let mut state = self.inner.state();
         let model = &job.request.spec.model;
-        let run = state.estimates.run_seconds(&Shape::of(&job.request.spec));
+        let run = state.estimates.measured_run_seconds(&Shape::of(&job.request.spec));
         if let Some(held) = state.leases.any(job.id) {
             let ran = now.since(held.since).as_secs_f64();
-            let eta = (run - ran).max(run * 0.05).max(LEAST_ETA_SECONDS);
-            return Outlook { queue_position: None, eta_seconds: Some(eta) };
+            let eta = run.map(|run| (run - ran).max(run * 0.05).max(LEAST_ETA_SECONDS));
+            return Outlook { queue_position: None, eta_seconds: eta };
         }
-        let Some((place, ahead)) = state.queue.outlook(job.id) else {
-            return Outlook { queue_position: None, eta_seconds: Some(run) };
-        };
+        // One that stands in line no more is being handed out at this moment, as the first.
+        let (place, ahead) = state.queue.outlook(job.id).unwrap_or((1, 0.0));
         let workers = state.workers.ready(Some(model), now).max(1) as f64;
         let running = state.running_seconds(model, now);
         Outlook {
             queue_position: job.status.started_at.is_none().then_some(place),
-            eta_seconds: Some((ahead + running) / workers + run),
+            eta_seconds: run.map(|run| (ahead + running) / workers + run),
         }
     }
 
@@ -291,6 +317,16 @@ impl Inner {
 }
 
 impl State {
+    /// Takes in what a job took. The first of its shape tells better what those that wait will take.
+    pub(super) fn learn(&mut self, shape: Shape, run_seconds: f64, gpu_seconds: f64) -> Estimate {
+        let estimate = self.estimates.learn(shape, run_seconds, gpu_seconds);
+        if estimate.samples == 1 {
+            let Self { queue, estimates, .. } = self;
+            queue.predict(&estimate.shape.model, |shape| estimates.gpu_seconds(shape));
+        }
+        estimate
+    }
+
     /// Takes a lease away and settles what it was charged.
     pub(super) fn end_lease(&mut self, video: VideoId, epoch: u32, now: Moment) -> Option<Held> {
         let held = self.leases.remove(video, epoch)?;

@@ -2,7 +2,7 @@
 //! Never touches tensors; speaks HTTP only in `http`, with workers.
 //!
 //! Read in this order: the choice (`pick`, over `queue`), the numbers (`policy`, `retry`, `estimates`), who is there
-//! (`workers`, `leases`), and the handle that joins them (`handle`, `protocol`, `watchdog`).
+//! (`workers`, `presence`, `leases`), and the handle that joins them (`handle`, `protocol`, `watchdog`).
 
 mod changes;
 mod error;
@@ -12,6 +12,7 @@ mod http;
 mod leases;
 mod pick;
 mod policy;
+mod presence;
 mod protocol;
 mod queue;
 mod report;
@@ -24,7 +25,7 @@ mod workers;
 
 pub use changes::Watch;
 pub use error::SchedulerError;
-pub use handle::{Outlook, Parts, Scheduler};
+pub use handle::{Outlook, Overload, Parts, Scheduler};
 pub use http::{WorkerAccess, configure};
 pub use pick::{Asking, Head, Lane, Snapshot, pick};
 pub use policy::Policy;

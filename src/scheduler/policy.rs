@@ -15,6 +15,10 @@ pub struct Policy {
     pub execution_timeout: Duration,
     /// How long a worker stays with its resident model while jobs of another wait.
     pub residency: Duration,
+    /// The most jobs of all projects that may wait.
+    pub max_queued: usize,
+    /// How long jobs of a model are taken although no worker takes them: a restart is no outage.
+    pub worker_absence: Duration,
 }
 
 impl Default for Policy {
@@ -25,6 +29,8 @@ impl Default for Policy {
             queue_timeout: Duration::from_secs(3600),
             execution_timeout: Duration::from_secs(600),
             residency: Duration::from_secs(120),
+            max_queued: 100_000,
+            worker_absence: Duration::from_secs(60),
         }
     }
 }

@@ -318,7 +318,7 @@ impl Inner {
         }
         let run = now.since(held.since).as_secs_f64() - timings.model_load.unwrap_or(0.0);
         let shape = Shape::of(&job.request.spec);
-        let estimate = self.state().estimates.learn(shape, run.max(0.0), cost.gpu_seconds);
+        let estimate = self.state().learn(shape, run.max(0.0), cost.gpu_seconds);
         if let Err(error) = self.parts.store.save_estimate(estimate).await {
             tracing::warn!(%error, "an estimate could not be kept");
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::pick::{Head, Lane, Snapshot};
 use crate::domain::clock::UnixMillis;
+use crate::domain::estimate::Shape;
 use crate::domain::id::{ProjectId, VideoId};
 use crate::domain::job::Job;
 use crate::domain::model::ModelId;
@@ -15,7 +16,7 @@ use crate::domain::moves::LONGEST_RETRY_DELAY;
 pub(super) struct Waiting {
     pub(super) video: VideoId,
     pub(super) project: ProjectId,
-    pub(super) model: ModelId,
+    pub(super) shape: Shape,
     /// Predicted seconds of a device.
     pub(super) cost: f64,
     pub(super) not_before: UnixMillis,
@@ -60,7 +61,7 @@ impl Waiting {
         Self {
             video: job.id,
             project: job.project,
-            model: job.request.spec.model.clone(),
+            shape: Shape::of(&job.request.spec),
             cost,
             not_before: job.status.not_before,
             avoid,
@@ -80,13 +81,13 @@ impl Queue {
         if self.places.contains_key(&waiting.video) {
             return;
         }
-        self.places.insert(waiting.video, (waiting.project, waiting.model.clone()));
+        self.places.insert(waiting.video, (waiting.project, waiting.shape.model.clone()));
         let floor = self.now_charged;
         let lane = self.lanes.entry(waiting.project).or_default();
         if lane.models.is_empty() && lane.running == 0 {
             lane.charged = lane.charged.max(floor);
         }
-        let line = lane.models.entry(waiting.model.clone()).or_default();
+        let line = lane.models.entry(waiting.shape.model.clone()).or_default();
         let place = line.partition_point(|other| other.video < waiting.video);
         line.insert(place, waiting);
     }
@@ -127,6 +128,12 @@ impl Queue {
             lane.running = lane.running.saturating_sub(1);
             lane.charged = (lane.charged + taken - predicted).max(0.0);
         }
+    }
+
+    /// Predicts anew what the waiting jobs of a model will take, since more is known of it.
+    pub(super) fn predict(&mut self, model: &ModelId, cost: impl Fn(&Shape) -> f64) {
+        let lines = self.lanes.values_mut().filter_map(|lane| lane.models.get_mut(model));
+        lines.flatten().for_each(|waiting| waiting.cost = cost(&waiting.shape));
     }
 
     /// What may start at `now`.
@@ -171,6 +178,11 @@ impl Queue {
             .any(|waiting| !waiting.fresh && waiting.not_before > after && waiting.not_before <= now)
     }
 
+    /// Jobs that wait.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     /// Every line that is not empty.
     pub(super) fn backlog(&self) -> Vec<Backlog> {
         let lines = self.lanes.iter().flat_map(|(project, lane)| {
@@ -206,7 +218,7 @@ fn head(line: &VecDeque<Waiting>, now: UnixMillis) -> Option<Head> {
     let first = line.iter().find(|waiting| waiting.may_start(now))?;
     Some(Head {
         video: first.video,
-        model: first.model.clone(),
+        model: first.shape.model.clone(),
         waiting_since: first.not_before,
         avoid: first.avoid.clone(),
     })

@@ -19,6 +19,15 @@ impl Scheduler {
         metrics.jobs_running.clear();
         metrics.worker_state.clear();
         metrics.model_loaded.clear();
+        let of_devices = [
+            &metrics.gpu_memory_used_bytes,
+            &metrics.gpu_memory_capacity_bytes,
+            &metrics.gpu_process_memory_used_bytes,
+            &metrics.gpu_utilization_ratio,
+            &metrics.gpu_power_watts,
+            &metrics.gpu_temperature_celsius,
+        ];
+        of_devices.into_iter().for_each(|gauge| gauge.clear());
         metrics.gpu_info.clear();
         let backlog = self.backlog();
         let workers = self.workers();
@@ -50,10 +59,12 @@ impl Scheduler {
             for device in &worker.devices {
                 let labels = [worker.name.as_str(), &device.index.to_string()];
                 let stats = &device.stats;
-                if !device.uuid.is_empty() {
-                    let Device { uuid, name, driver, compute_capability, .. } = device;
-                    metrics.gpu_info.set([labels[0], labels[1], uuid, name, driver, compute_capability], 1.0);
+                // A CPU, or a driver that tells nothing, has no numbers: zeros would be lies.
+                if device.uuid.is_empty() {
+                    continue;
                 }
+                let Device { uuid, name, driver, compute_capability, .. } = device;
+                metrics.gpu_info.set([labels[0], labels[1], uuid, name, driver, compute_capability], 1.0);
                 metrics.gpu_memory_used_bytes.set(labels, stats.memory_used_bytes as f64);
                 metrics.gpu_memory_capacity_bytes.set(labels, stats.memory_total_bytes as f64);
                 metrics.gpu_process_memory_used_bytes.set(labels, stats.process_memory_used_bytes as f64);

@@ -9,6 +9,7 @@ use super::queue::{Queue, Waiting};
 use super::*;
 use crate::domain::asset::Variant;
 use crate::domain::clock::{Clock, UnixMillis};
+use crate::domain::estimate::Shape;
 use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::id::{VideoId, WorkerId};
 use crate::domain::job::{Job, JobState};
@@ -18,6 +19,7 @@ use crate::domain::lease::{
 };
 use crate::domain::model::ModelId;
 use crate::domain::sample::{self, TestClock, TestRandom};
+use crate::domain::size::Resolution;
 use crate::domain::stage::{Stage, Timings};
 use crate::metrics::{KnownLabels, Metrics};
 use crate::storage::{self, Body, Key, Storage};
@@ -363,8 +365,30 @@ async fn the_outlook_counts_who_goes_first() {
         places.push(bench.scheduler.outlook(&bench.job(video).await).queue_position);
     }
     assert_eq!(places, [Some(1), Some(2), Some(3)]);
-    let outlook = bench.scheduler.outlook(&bench.job(second).await);
-    assert!(outlook.eta_seconds.unwrap() > 10.0);
+    let eta = async || bench.scheduler.outlook(&bench.job(second).await).eta_seconds;
+    assert_eq!(eta().await, None, "nothing was measured yet");
+
+    let worker = bench.worker("cpu", true).await;
+    let lease = bench.lease(worker).await.unwrap();
+    bench.beat(worker, &lease, 1).await.unwrap();
+    bench.clock.pass(Duration::from_secs(8));
+    bench.complete(worker, &lease).await.unwrap();
+    // One job ahead that is charged 1 s, and eight seconds of its own.
+    assert_eq!(eta().await, Some(9.0));
+}
+
+#[tokio::test]
+async fn no_job_is_taken_that_nobody_would_do() {
+    let mut bench = Bench::new().await;
+    let model = ModelId::new("wan-tiny");
+    assert_eq!(bench.scheduler.admits(&model), Ok(()), "workers may be on their way");
+    bench.pass(61).await;
+    assert_eq!(bench.scheduler.admits(&model), Err(Overload::NoWorker { depth: 0 }));
+    let worker = bench.worker("cpu", true).await;
+    bench.lease(worker).await;
+    assert_eq!(bench.scheduler.admits(&model), Ok(()));
+    bench.scheduler.lost("cpu").await;
+    assert_eq!(bench.scheduler.admits(&model), Ok(()), "a restart is no outage");
 }
 
 proptest::proptest! {
@@ -376,7 +400,7 @@ proptest::proptest! {
         let waiting = |project: u64, number: usize, cost: u32| Waiting {
             video: VideoId::new(number as u64, [project as u8; 10]),
             project: sample::scope(project).project,
-            model: ModelId::new("m"),
+            shape: Shape { model: ModelId::new("m"), resolution: Resolution::P128, steps: 1, frames: 17 },
             cost: f64::from(cost),
             not_before: at,
             avoid: None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::handle::{Inner, Scheduler};
+use super::handle::{Inner, Scheduler, State};
 use super::leases::Overdue;
 use super::policy::{CLOCK_JUMP, CLOCK_JUMP_PAUSE};
 use super::report;
@@ -49,7 +49,9 @@ impl Scheduler {
         }
         {
             let mut state = self.inner.state();
-            state.workers.tidy(now);
+            let State { workers, presence, .. } = &mut *state;
+            presence.look(workers, now);
+            workers.tidy(now);
             state.queue.tidy();
             let due = last.is_some_and(|(then, _)| state.queue.becomes_due(then, at));
             if due {

@@ -146,10 +146,13 @@ impl Workers {
         let hosts = |worker: &&Worker| {
             model.is_none_or(|model| worker.hello.models.iter().any(|hosted| hosted.id == *model))
         };
-        let ready = |worker: &&Worker| {
-            worker.asked && now.since(worker.seen) < SILENCE && worker.orders == Orders::default()
-        };
-        self.by_id.values().filter(hosts).filter(ready).count()
+        self.by_id.values().filter(hosts).filter(|worker| worker.is_ready(now)).count()
+    }
+
+    /// The models for which some worker takes jobs.
+    pub(super) fn served(&self, now: Moment) -> impl Iterator<Item = &ModelId> {
+        let ready = self.by_id.values().filter(move |worker| worker.is_ready(now));
+        ready.flat_map(|worker| worker.hello.models.iter().map(|model| &model.id))
     }
 
     /// All, with the job that each holds.
@@ -174,6 +177,11 @@ impl Workers {
 }
 
 impl Worker {
+    /// It lives and takes jobs.
+    fn is_ready(&self, now: Moment) -> bool {
+        self.asked && now.since(self.seen) < SILENCE && self.orders == Orders::default()
+    }
+
     pub(super) fn heard(&mut self, heard: Heard) {
         self.seen = heard.seen;
         self.seen_at = heard.at;

@@ -131,8 +131,9 @@ impl Attempt<'_> {
     async fn store(&self, made: Made, progress: &Progress) -> Result<Complete, Stop> {
         let began = Instant::now();
         progress.enter(Stage::Uploading);
-        let assets = try_join_all(made.files.into_iter().map(|file| self.send(file))).await?;
+        let sent = try_join_all(made.files.into_iter().map(|file| self.send(file))).await;
         let timings = Timings { upload: Some(began.elapsed().as_secs_f64()), ..made.timings };
+        let assets = sent.map_err(|failure| failure.after(made.cost, timings))?;
         Ok(Complete {
             worker: self.worker,
             epoch: self.lease.epoch,
@@ -140,7 +141,7 @@ impl Attempt<'_> {
             timings,
             // The engine keeps the memory that it took, so what it holds now is the most that it held.
             cost: Cost { peak_memory_bytes: self.devices.own_memory(), ..made.cost },
-            warnings: Vec::new(),
+            warnings: made.warnings,
         })
     }
 
@@ -163,7 +164,7 @@ impl Attempt<'_> {
             code: failure.code,
             class: failure.class,
             message: failure.message,
-            timings: Timings::default(),
+            timings: failure.timings,
             cost: failure.cost,
         }
     }

@@ -20,6 +20,7 @@ use crate::domain::model::ModelId;
 use crate::domain::picture::Picture;
 use crate::domain::stage::{Stage, Timings};
 use crate::domain::video::{ImageFit, VideoSpec};
+use crate::domain::warning::Warning;
 use crate::engine::image::fit;
 use crate::engine::weights::Library;
 use crate::engine::{Listener, Pipeline, Stop};
@@ -41,6 +42,8 @@ pub(super) struct Work {
 /// A finished video.
 pub(super) struct Made {
     pub(super) files: Vec<MadeFile>,
+    /// About the prompt, which only the tokenizer could judge.
+    pub(super) warnings: Vec<Warning>,
     pub(super) timings: Timings,
     pub(super) cost: Cost,
 }
@@ -150,19 +153,19 @@ impl Engine {
 
     fn make(&mut self, work: &Work) -> Result<Made, Failure> {
         let Work { spec, progress, .. } = work;
-        let mut timings = Timings::default();
-        let prepare = Instant::now();
+        let mut clock = StageClock::default();
+        clock.enter(Stage::Preparing);
         let first_frame = work.input.as_ref().map(|picture| first_frame(picture, spec));
-        timings.prepare = Some(prepare.elapsed().as_secs_f64());
         if self.resident_is_not(spec) {
-            let loading = Instant::now();
+            clock.enter(Stage::LoadingModel);
             progress.enter(Stage::LoadingModel);
-            self.load(&spec.model)?;
-            timings.model_load = Some(loading.elapsed().as_secs_f64());
+            let loaded = self.load(&spec.model);
+            loaded.map_err(|failure| failure.after(Cost::default(), clock.read()))?;
         }
+        let timings = clock.read();
         let (_, pipeline) = self.pipeline.as_mut().expect("loaded above");
         let publisher = Publisher::start(spec, &work.wanted)?;
-        let mut watcher = Watcher { progress, publisher, broken: None, frames: spec.frames.get() };
+        let mut watcher = Watcher { progress, publisher, broken: None, frames: spec.frames.get(), clock };
         let computing = Instant::now();
         let generated = pipeline.generate(spec, first_frame.as_ref(), &mut watcher);
         let mut cost = Cost {
@@ -171,25 +174,32 @@ impl Engine {
             prompt_tokens: None,
             peak_memory_bytes: 0,
         };
-        let Watcher { publisher, broken, .. } = watcher;
+        let Watcher { publisher, broken, mut clock, .. } = watcher;
         let generated = match generated {
             Ok(generated) => generated,
-            Err(error) => return Err(Failure { cost, ..Failure::of(error, broken, progress.halted()) }),
+            Err(error) => {
+                let reached = clock.read();
+                let before = timings.model_load.unwrap_or(0.0);
+                cost.gpu_seconds -= reached.model_load.unwrap_or(0.0) - before;
+                return Err(Failure::of(error, broken, progress.halted()).after(cost, reached));
+            }
         };
         let computed = generated.timings;
         // A model that had to be loaded in another number format is not charged.
         cost.gpu_seconds -= computed.model_load.unwrap_or(0.0);
         cost.prompt_tokens = Some(generated.prompt_tokens);
         let muxing = Instant::now();
+        clock.enter(Stage::Muxing);
         progress.enter(Stage::Muxing);
-        let files = publisher.finish()?;
+        let files = publisher.finish().map_err(|failure| failure.after(cost, clock.read()))?;
+        let warning = Warning::of_prompt_length(generated.prompt_length, pipeline.max_prompt_tokens());
         let timings = Timings {
             prepare: timings.prepare,
             model_load: timings.model_load.or(computed.model_load),
             mux: Some(muxing.elapsed().as_secs_f64()),
             ..computed
         };
-        Ok(Made { files, timings, cost })
+        Ok(Made { files, warnings: warning.into_iter().collect(), timings, cost })
     }
 
     fn resident_is_not(&self, spec: &VideoSpec) -> bool {
@@ -203,6 +213,30 @@ fn first_frame(picture: &Picture, spec: &VideoSpec) -> Picture {
     fit(picture, spec.size, spec.image_fit.unwrap_or(ImageFit::Stretch))
 }
 
+/// Measures the stages of a job that may be stopped in any of them.
+#[derive(Default)]
+struct StageClock {
+    ended: Timings,
+    running: Option<(Stage, Instant)>,
+}
+
+impl StageClock {
+    /// One stage ends, the next begins.
+    fn enter(&mut self, stage: Stage) {
+        self.ended = self.read();
+        self.running = Some((stage, Instant::now()));
+    }
+
+    /// Seconds until now, those of the running stage included.
+    fn read(&self) -> Timings {
+        let mut timings = self.ended;
+        if let Some((stage, began)) = self.running {
+            timings.note(stage, began.elapsed().as_secs_f64());
+        }
+        timings
+    }
+}
+
 /// Carries what the engine tells to the progress, and the frames to the encoder.
 struct Watcher<'a> {
     progress: &'a Progress,
@@ -211,10 +245,12 @@ struct Watcher<'a> {
     broken: Option<Failure>,
     /// Of the whole clip.
     frames: u32,
+    clock: StageClock,
 }
 
 impl Listener for Watcher<'_> {
     fn stage(&mut self, stage: Stage) {
+        self.clock.enter(stage);
         self.progress.enter(stage);
     }
 

@@ -3,6 +3,7 @@
 use super::progress::Halt;
 use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::lease::Cost;
+use crate::domain::stage::Timings;
 use crate::engine::EngineError;
 
 /// Why there is no video.
@@ -14,6 +15,8 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// What it took until then: a cancelled job is charged.
     pub(super) cost: Cost,
+    /// Of the stages that ran, the last perhaps only in part.
+    pub(super) timings: Timings,
     /// The device may not work any more in this process.
     pub(super) device: DeviceHealth,
 }
@@ -30,7 +33,13 @@ pub(super) enum DeviceHealth {
 
 impl Failure {
     pub(super) fn new(code: FailureCode, class: FailureClass, message: String) -> Self {
-        Self { code, class, message, cost: Cost::default(), device: DeviceHealth::Good }
+        let (cost, timings) = (Cost::default(), Timings::default());
+        Self { code, class, message, cost, timings, device: DeviceHealth::Good }
+    }
+
+    /// With what the execution took until then.
+    pub(super) fn after(self, cost: Cost, timings: Timings) -> Self {
+        Self { cost, timings, ..self }
     }
 
     /// What an error of the engine means. `broken` is why the frames could not be taken, if that is what stopped it;

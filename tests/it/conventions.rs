@@ -104,11 +104,13 @@ async fn health_and_readiness_tell_life_from_work() {
     assert_eq!(anonymous.get("/healthz").await.json(), json!({ "status": "ok" }));
     let idle = anonymous.get("/readyz").await;
     assert_eq!((idle.status, &idle.json()["status"]), (503, &json!("not_ready")));
+    assert_eq!(idle.json()["reasons"], json!(["no_ready_worker"]));
     let _worker = app.worker(Script::Complete).await;
     app.client().finish().await;
     let ready = anonymous.get("/readyz").await;
     assert_eq!(ready.status, 200);
-    assert_eq!(ready.json()["checks"]["gpu_workers"], json!({ "ready": 1, "total": 1 }));
+    let checks = json!({ "database": "ok", "storage": "ok", "gpu_workers": { "ready": 1, "total": 1 } });
+    assert_eq!(ready.json(), json!({ "status": "ready", "checks": checks }));
 }
 
 #[tokio::test]
@@ -137,4 +139,30 @@ async fn the_documentation_is_in_the_program() {
     assert_eq!((docs.status, docs.header("location")), (302, Some("/docs/")));
     let page = anonymous.get("/docs/").await;
     assert!(page.status == 200 && String::from_utf8_lossy(&page.body).contains("swagger-ui"), "{page:?}");
+}
+
+#[tokio::test]
+async fn pages_of_listed_origins_alone_may_call_from_a_browser() {
+    let app = TestApp::start().await;
+    let ask = async |method: Method, origin: &str| {
+        let request = app.client().request(method, "/v1/videos").header("origin", origin);
+        let request = request
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "Authorization, x-stainless-os, cookie");
+        Answer::of(request).await
+    };
+    let origin = "https://app.example.com";
+    let preflight = ask(Method::OPTIONS, origin).await;
+    assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (204, Some(origin)));
+    assert_eq!(preflight.header("access-control-allow-headers"), Some("Authorization, x-stainless-os"));
+    assert_eq!(preflight.header("access-control-max-age"), Some("600"));
+    let answer = ask(Method::GET, origin).await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some(origin)));
+    assert!(answer.header("access-control-expose-headers").unwrap().contains("openai-poll-after-ms"));
+    assert_eq!(answer.header("vary"), Some("Origin"));
+    for method in [Method::OPTIONS, Method::GET] {
+        let stranger = ask(method, "https://app.example.com.evil.example").await;
+        assert_eq!(stranger.header("access-control-allow-origin"), None);
+    }
+    assert_eq!(ask(Method::OPTIONS, "https://evil.example").await.refusal().0, 405);
 }

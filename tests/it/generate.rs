@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use shiguredo_mp4::TrackKind;
-use shiguredo_mp4::boxes::SampleEntry;
-use shiguredo_mp4::demux::{Input, Mp4FileDemuxer};
+use crate::support::{ClipFacts, clip_facts};
 
 pub(crate) fn generate(folder: &Path, arguments: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_wanserve"));
@@ -24,27 +22,6 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Frames, width and height of the clip's one H.264 High track at 16 frames a second.
-fn inspect(file: &[u8]) -> (u32, u16, u16) {
-    let place = |name: &[u8]| file.windows(4).position(|bytes| bytes == name).unwrap();
-    assert!(place(b"moov") < place(b"mdat"), "the index stands in front");
-    let mut demuxer = Mp4FileDemuxer::new();
-    demuxer.handle_input(Input { position: 0, data: file });
-    let tracks = demuxer.tracks().unwrap();
-    assert_eq!((tracks.len(), tracks[0].kind), (1, TrackKind::Video));
-    let timescale = tracks[0].timescale.get();
-    let (mut frames, mut size) = (0, (0, 0));
-    while let Some(sample) = demuxer.next_sample().unwrap() {
-        assert_eq!(sample.duration * 16, timescale);
-        if let Some(SampleEntry::Avc1(entry)) = sample.sample_entry {
-            assert_eq!(entry.avcc_box.avc_profile_indication, 100, "H.264 High");
-            size = (entry.visual.width, entry.visual.height);
-        }
-        frames += 1;
-    }
-    (frames, size.0, size.1)
-}
-
 #[test]
 fn a_text_becomes_a_clip_and_the_same_seed_alone_the_same_clip() {
     let folder = tempfile::tempdir().unwrap();
@@ -56,7 +33,8 @@ fn a_text_becomes_a_clip_and_the_same_seed_alone_the_same_clip() {
         std::fs::read(folder.path().join(name)).unwrap()
     };
     let first = clip("a.mp4", "7");
-    assert_eq!(inspect(&first), (17, 224, 128));
+    let facts = ClipFacts { size: "224x128".to_owned(), frames: 17, profile: 100 };
+    assert_eq!(clip_facts(&first), facts);
     assert_eq!(first, clip("b.mp4", "7"));
     assert_ne!(first, clip("c.mp4", "8"));
 }
@@ -70,8 +48,9 @@ fn a_picture_gives_the_first_frame_and_the_shape() {
         ["A red ball rolls.", "--image", "first.png", "--frames", "17", "--steps", "1", "-o", "c.mp4"];
     let made = generate(folder.path(), &arguments);
     assert!(made.status.success(), "{}", stderr(&made));
-    let (frames, width, height) = inspect(&std::fs::read(folder.path().join("c.mp4")).unwrap());
-    assert_eq!((frames, width), (17, height));
+    let made = clip_facts(&std::fs::read(folder.path().join("c.mp4")).unwrap());
+    let (width, height) = made.size.split_once('x').unwrap();
+    assert_eq!((made.frames, width), (17, height));
 }
 
 #[test]

@@ -77,12 +77,14 @@ async fn text(part: &mut Field, name: &str) -> Result<Option<Node>, ApiError> {
     while let Some(chunk) = part.next().await {
         let chunk = chunk.map_err(|error| broken(&error))?;
         if bytes.len() + chunk.len() > limit {
-            return Err(too_large(format!("the part `{name}` has more than {limit} bytes")).about(name));
+            return Err(
+                too_large(format!("the part `{name}` has more than {limit} bytes")).about(dotted(name))
+            );
         }
         bytes.extend_from_slice(&chunk);
     }
     let text = String::from_utf8(bytes)
-        .map_err(|_| ApiError::invalid_value(name, format!("`{name}` is not valid UTF-8")))?;
+        .map_err(|_| ApiError::invalid_value(&dotted(name), format!("`{name}` is not valid UTF-8")))?;
     Ok((!text.is_empty() && text != "null").then_some(Node::Text(text)))
 }
 
@@ -168,7 +170,12 @@ fn extend(existing: &mut Node, steps: &[Step], node: Node) -> Result<(), ()> {
 
 fn misplaced(name: &str) -> ApiError {
     let message = format!("`{name}` does not fit the other parts of the form");
-    BadRequest::new(RequestFault::Value, name, message).into()
+    BadRequest::new(RequestFault::Value, &dotted(name), message).into()
+}
+
+/// `a[b]` as errors name it: `a.b`.
+fn dotted(name: &str) -> String {
+    name.replace("[]", "").replace('[', ".").replace(']', "")
 }
 
 fn too_large(message: String) -> ApiError {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ApiError, ErrorCode};
 use crate::domain::request::{BadRequest, RequestFault};
-use crate::jobs::JobsError;
+use crate::jobs::{JobsError, Overload};
 use crate::store::StoreError;
 use crate::webhooks::WebhookError;
 
@@ -16,6 +16,13 @@ const ACTIVE_JOBS_RETRY: Duration = Duration::from_secs(5);
 
 /// How soon another process may have taken over.
 const DRAINING_RETRY: Duration = Duration::from_secs(5);
+
+/// A full queue is looked at again the later the longer it is: a second for so many jobs, up to the contract's most.
+const JOBS_A_SECOND: u64 = 100;
+const LONGEST_OVERLOAD_WAIT: Duration = Duration::from_secs(30);
+
+/// When to look again for a video of which nobody knows how long it takes: as often as the SDKs poll.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 /// A client is not told to come back later than this.
 const LONGEST_NOT_READY_WAIT: Duration = Duration::from_secs(60);
@@ -56,9 +63,9 @@ impl From<JobsError> for ApiError {
                 Self::new(ErrorCode::VideoNotCancellable, message)
             }
             JobsError::NotReady { eta_seconds } => {
-                let error = Self::new(ErrorCode::VideoNotReady, "the video is not ready yet");
                 let eta = eta_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-                eta.map_or(error.clone(), |eta| error.after(eta.min(LONGEST_NOT_READY_WAIT)))
+                let wait = eta.unwrap_or(UNKNOWN_WAIT).min(LONGEST_NOT_READY_WAIT);
+                Self::new(ErrorCode::VideoNotReady, "the video is not ready yet").after(wait)
             }
             JobsError::NotAvailable => {
                 Self::new(ErrorCode::VideoNotAvailable, "the job failed; there is no video")
@@ -78,6 +85,11 @@ impl From<JobsError> for ApiError {
             }
             JobsError::Draining => {
                 Self::new(ErrorCode::ServerDraining, "the server is about to stop").after(DRAINING_RETRY)
+            }
+            JobsError::Overloaded(overload) => {
+                let (Overload::QueueFull { depth } | Overload::NoWorker { depth }) = overload;
+                let wait = Duration::from_secs(1 + depth as u64 / JOBS_A_SECOND).min(LONGEST_OVERLOAD_WAIT);
+                Self::new(ErrorCode::ServerIsOverloaded, overload.to_string()).after(wait)
             }
             JobsError::Store(error) => error.into(),
             JobsError::Storage(error) => {

@@ -25,6 +25,10 @@ struct ReadyObject {
     #[schema(value_type = String, example = "ready")]
     status: &'static str,
     checks: Checks,
+    /// Why it is not ready: `database`, `storage`, `no_ready_worker`, `draining`. Absent if it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Option<Vec<String>>)]
+    reasons: Vec<&'static str>,
 }
 
 /// `ok` or `failed` each.
@@ -65,7 +69,7 @@ pub(crate) async fn healthz() -> HttpResponse {
 pub(crate) async fn readyz(api: web::Data<Api>) -> HttpResponse {
     let readiness = (api.readiness)().await;
     let word = |good: bool| if good { "ok" } else { "failed" };
-    let ready = readiness.is_ready();
+    let ready = readiness.obstacles().is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     HttpResponse::build(status).json(ReadyObject {
         status: if ready { "ready" } else { "not_ready" },
@@ -74,6 +78,7 @@ pub(crate) async fn readyz(api: web::Data<Api>) -> HttpResponse {
             storage: word(readiness.storage),
             gpu_workers: WorkerCounts { ready: readiness.workers_ready, total: readiness.workers_total },
         },
+        reasons: readiness.obstacles(),
     })
 }
 

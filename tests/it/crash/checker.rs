@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use wanserve::domain::asset::Variant;
 use wanserve::domain::clock::UnixMillis;
 use wanserve::domain::event::EventKind;
 use wanserve::domain::id::VideoId;
@@ -55,6 +56,9 @@ async fn check_end(store: &dyn Store, job: &Job) {
 }
 
 async fn check_file(storage: &dyn Storage, job: &Job) {
+    let videos = job.status.assets.iter().filter(|asset| asset.variant == Variant::Video).count();
+    let completed = job.status.state == JobState::Completed;
+    assert_eq!(videos, usize::from(completed), "a completed job has one video, another none: {}", job.id);
     for asset in &job.status.assets {
         let key = Key::Result {
             organization: job.organization,

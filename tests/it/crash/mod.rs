@@ -1,5 +1,6 @@
 //! Processes killed without warning, at random, under load. Afterwards nothing that was promised is missing or doubled.
 
+mod checked;
 mod checker;
 mod http;
 mod store;

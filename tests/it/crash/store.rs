@@ -72,14 +72,15 @@ fn victim() {
     });
 }
 
-struct Work {
-    store: Sqlite,
-    storage: Local,
+/// What a victim does, which other tests do without being killed.
+pub(super) struct Work {
+    pub(super) store: Sqlite,
+    pub(super) storage: Local,
     clock: SystemClock,
 }
 
 impl Work {
-    async fn open(folder: &Path) -> Self {
+    pub(super) async fn open(folder: &Path) -> Self {
         Self {
             store: Sqlite::open(&folder.join("store.db")).await.unwrap(),
             storage: Local::open(&folder.join("files")).unwrap(),
@@ -99,7 +100,7 @@ impl Work {
         }
     }
 
-    async fn admit(&self) -> Job {
+    pub(super) async fn admit(&self) -> Job {
         let now = self.clock.now();
         let job = Job {
             id: VideoId::new(now.0, SystemRandom.id_bytes()),
@@ -125,7 +126,7 @@ impl Work {
         job
     }
 
-    async fn run(&self, job: Job) {
+    pub(super) async fn run(&self, job: Job) {
         let since = self.clock.now();
         let worker = WorkerId::new(since.0, SystemRandom.id_bytes());
         let holder = Holder { worker, name: "victim".to_owned(), local: true, since };

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::program::{Http, Program};
+use crate::support::{ClipFacts, clip_facts};
 
 #[tokio::test]
 async fn a_prompt_becomes_a_video_over_http() {
@@ -32,11 +33,14 @@ async fn a_prompt_becomes_a_video_over_http() {
         seconds("total") - accounted
     );
     assert!(done["usage"]["gpu_seconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(done["warnings"], json!([]));
 
     let content = format!("/v1/videos/{id}/content");
     let (status, video) = http.bytes(&content, ("accept", "*/*")).await;
     assert_eq!(status, 200);
     assert_eq!(&video[4..8], b"ftyp");
+    let facts = ClipFacts { size: "224x128".to_owned(), frames: 17, profile: 100 };
+    assert_eq!(clip_facts(&video), facts);
     assert_eq!(done["assets"][0]["bytes"], video.len());
     let (status, part) = http.bytes(&content, ("range", "bytes=4-7")).await;
     assert_eq!((status, part.as_slice()), (206, b"ftyp".as_slice()));
@@ -54,6 +58,9 @@ async fn a_prompt_becomes_a_video_over_http() {
     ] {
         assert!(metrics.contains(line), "{line} is not in:\n{metrics}");
     }
+    let build = metrics.lines().find(|line| line.starts_with("wanserve_build_info{")).unwrap();
+    assert!(build.contains("rustc=\"1.") && build.contains("commit=\""), "{build}");
+    assert!(!metrics.contains("\nwanserve_gpu_memory"), "a CPU has no device memory to tell of");
     let log = server.log();
     assert!(
         !log.contains("red ball") && !log.contains(&server.key()),
@@ -68,6 +75,7 @@ async fn a_cancel_takes_effect_within_one_step() {
     let http = Http::new(&server.base, &server.key());
     let id = http.submit(4).await;
     let running = http.job_until(&id, |job| job["stage"] == "denoising").await;
+    assert_eq!(running["queue_position"], json!(null));
     http.json(Method::POST, &format!("/v1/videos/{id}/cancel"), None).await;
     let ended = http.ended(&id).await;
     assert_eq!(ended["error"]["code"], "cancelled", "{ended}");
@@ -75,4 +83,11 @@ async fn a_cancel_takes_effect_within_one_step() {
     let steps = |job: &serde_json::Value| (job["progress"].as_u64().unwrap() - 15) / 15;
     assert!(steps(&ended) <= steps(&running) + 2, "from {} to {}", running["progress"], ended["progress"]);
     assert!(ended["progress"].as_u64().unwrap() < 75);
+    // What it took until then is told and charged.
+    for stage in ["queue", "prepare", "text_encode", "denoise", "total"] {
+        assert!(ended["timings"][stage].is_number(), "{stage} in {}", ended["timings"]);
+    }
+    assert!(ended["timings"]["decode"].is_null(), "{}", ended["timings"]);
+    let (charged, sampled) = (&ended["usage"]["gpu_seconds"], &ended["timings"]["denoise"]);
+    assert!(sampled.as_f64() > Some(0.0) && charged.as_f64() >= sampled.as_f64(), "{ended}");
 }

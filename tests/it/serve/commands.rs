@@ -60,6 +60,13 @@ fn the_doctor_names_what_is_missing() {
     let free = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", &data];
     let (good, out, errors) = run(&[&["doctor"], &free[..]].concat(), &[]);
     assert!(good && out.contains("ok    model: wan-tiny"), "{out}{errors}");
+    assert!(out.contains("ok    data folder: "), "{out}");
+    assert!(!folder.path().join("data").exists(), "looking makes nothing");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let inside = file.join("data").display().to_string();
+    let (good, out, _) = run(&["doctor", "--data-dir", &inside, free[0], free[1], free[2], free[3]], &[]);
+    assert!(!good && out.contains("FAIL  data folder: "), "{out}");
     let (good, out, _) = run(&[&["doctor", "--models", "no-such-model"], &free[..]].concat(), &[]);
     assert!(!good && out.contains("FAIL  model: no-such-model"), "{out}");
 }

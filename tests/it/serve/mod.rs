@@ -1,5 +1,5 @@
 //! The built program, run as a user runs it: real processes, the real model, nothing scripted.
-//! Each clip costs seconds, so a test makes one at most.
+//! Each clip costs seconds, so a test makes one at most; only `ten` needs more.
 
 mod bombs;
 mod canary;
@@ -9,3 +9,4 @@ mod kill;
 pub(crate) mod program;
 mod remote;
 mod stop;
+mod ten;

@@ -49,6 +49,10 @@ async fn a_second_signal_ends_at_once() {
     http.job_until(&id, |job| job["status"] == "in_progress").await;
     server.signal(Signal::TERM);
     http.until_status("/readyz", 503).await;
+    let (_, readiness) = http.bytes("/readyz", ("accept", "*/*")).await;
+    let readiness: serde_json::Value = serde_json::from_slice(&readiness).unwrap();
+    let reasons = readiness["reasons"].as_array().unwrap();
+    assert!(reasons.iter().any(|reason| reason == "draining"), "{readiness}");
     server.signal(Signal::TERM);
     assert_eq!(server.ended().code(), Some(130), "{}", server.log());
 }

@@ -49,6 +49,7 @@ pub(crate) struct Setup {
     /// Ports of 127.0.0.1 that pictures come from and webhooks go to, over plain `http`.
     pub(crate) reachable_ports: Vec<u16>,
     pub(crate) limits: Option<Limits>,
+    pub(crate) scheduling: Scheduling,
 }
 
 /// A running server.
@@ -82,7 +83,7 @@ impl TestApp {
             clock: clock.clone(),
             random: random.clone(),
             metrics: metrics.clone(),
-            policy: Scheduling::default(),
+            policy: setup.scheduling.clone(),
         };
         let scheduler = Scheduler::start(parts).await.unwrap();
         let jobs = Jobs::new(JobsParts {
@@ -130,6 +131,7 @@ impl TestApp {
                 };
                 Box::pin(std::future::ready(readiness))
             }),
+            allowed_origins: vec!["https://app.example.com".to_owned()],
             in_flight_keys: InFlightKeys::default(),
             rates: RateLimiter::new(setup.limits.unwrap_or(UNLIMITED), &clock),
         };

@@ -4,12 +4,14 @@ mod app;
 mod client;
 pub(crate) mod clip;
 pub(crate) mod judge;
+mod mp4;
 mod picture;
 mod sink;
 mod worker;
 
 pub(crate) use app::{Setup, TestApp};
 pub(crate) use client::{Answer, Client, Part};
+pub(crate) use mp4::{ClipFacts, clip_facts};
 pub(crate) use picture::{encoded, jpeg, png};
 pub(crate) use sink::{Received, Sink};
 pub(crate) use worker::{CLIP, Script, THUMBNAIL};

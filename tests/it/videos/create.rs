@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Part, Script, TestApp};
+use wanserve::scheduler::Policy as Scheduling;
+
+use crate::support::{Part, Script, Setup, TestApp};
 
 #[tokio::test]
 async fn a_form_of_the_sdk_becomes_a_job() {
@@ -34,6 +36,8 @@ async fn a_form_of_the_sdk_becomes_a_job() {
     assert_eq!(job["parameters"]["boundary"], Value::Null);
     assert_eq!(job["warnings"][0]["code"], "prompt_not_english");
     assert_eq!(job["queue_position"], 1);
+    assert_eq!(job["eta_seconds"], Value::Null, "nothing was measured yet");
+    assert_eq!(answer.header("openai-poll-after-ms"), Some("1000"));
     assert_eq!(job["assets"], json!([]));
     assert_eq!(job["project_id"], app.scope.project.to_string());
 }
@@ -141,6 +145,7 @@ async fn wrong_parameters_are_named_in_json() {
         ),
         (json!({ "prompt": "x", "model": "wan9" }), 404, "model_not_found", Some("model")),
         (json!({ "prompt": "x".repeat(32_001) }), 400, "string_above_max_length", Some("prompt")),
+        (json!({ "prompt": "x", "wait": 5, "stream": true }), 400, "invalid_value", Some("stream")),
         (json!([]), 400, "invalid_type", None),
     ];
     for (body, status, code, param) in cases {
@@ -153,13 +158,15 @@ async fn wrong_parameters_are_named_in_json() {
 async fn wrong_parameters_are_named_in_a_form() {
     let app = TestApp::start().await;
     let client = app.client();
-    let cases: [(&[Part<'_>], &str, &str); 6] = [
+    let cases: [(&[Part<'_>], &str, &str); 8] = [
         (&[Part::Text("num_steps", "abc")], "invalid_type", "num_steps"),
         (&[Part::Text("ode", "True")], "invalid_type", "ode"),
         (&[Part::Text("num_steps", "1"), Part::Text("num_steps", "2")], "invalid_value", "num_steps"),
         (&[Part::Text("input_reference", "https://a.example/x.png")], "invalid_type", "input_reference"),
         (&[Part::Text("video[id]", "video_1")], "unknown_parameter", "video"),
         (&[Part::Text("metadata[a][b]", "1")], "invalid_value", "metadata"),
+        (&[Part::Text("metadata", "x"), Part::Text("metadata[a]", "1")], "invalid_value", "metadata.a"),
+        (&[Part::Text("seed", "s"), Part::File("seed", "f", b"7")], "invalid_value", "seed"),
     ];
     for (parts, code, param) in cases {
         let mut form = vec![Part::Text("prompt", "x")];
@@ -204,4 +211,15 @@ async fn a_server_about_to_stop_sends_clients_elsewhere() {
     let answer = app.client().post("/v1/videos/generations", json!({ "prompt": "x" })).await;
     assert_eq!(answer.refusal(), (503, "server_draining".to_owned()));
     assert_eq!((answer.header("x-should-retry"), answer.header("retry-after")), (Some("true"), Some("5")));
+}
+
+#[tokio::test]
+async fn a_server_with_enough_to_do_says_when_to_come_back() {
+    let scheduling = Scheduling { max_queued: 1, ..Scheduling::default() };
+    let app = TestApp::with(Setup { scheduling, ..Setup::default() }).await;
+    app.client().submit().await;
+    let answer = app.client().post("/v1/videos/generations", json!({ "prompt": "x" })).await;
+    assert_eq!(answer.refusal(), (503, "server_is_overloaded".to_owned()));
+    assert_eq!((answer.header("x-should-retry"), answer.header("retry-after")), (Some("true"), Some("1")));
+    assert_eq!(answer.json()["error"]["type"], "service_unavailable_error");
 }

@@ -76,6 +76,7 @@ async fn unusable_pictures_fail_the_request_and_not_the_job() {
     broken.truncate(80);
     let cases = [
         (gif, "unsupported_image_format"),
+        (b"GIF89a\x01\0\x01\0".to_vec(), "unsupported_image_format"),
         (vec![7; 20], "invalid_image"),
         (broken, "invalid_image"),
         (large, "image_too_large"),

@@ -22,7 +22,7 @@ async fn a_job_is_shown_in_every_state() {
     let running = client.until(&id, |job| job["stage"] == "denoising").await;
     assert_eq!(running["status"], "in_progress");
     assert_eq!((running["progress"].as_u64(), running["queue_position"].is_null()), (Some(15), true));
-    assert!(running["started_at"].is_u64() && running["eta_seconds"].is_number());
+    assert!(running["started_at"].is_u64() && running["eta_seconds"].is_null(), "nothing was measured yet");
 
     worker.follow(Script::Complete);
     let done = client.get(&format!("/v1/videos/{id}?wait=30")).await.json();
@@ -34,6 +34,11 @@ async fn a_job_is_shown_in_every_state() {
         "the default time to live"
     );
     assert_eq!(done["usage"]["gpu_seconds"], 0.75);
+
+    worker.follow(Script::Hold);
+    let next = client.submit().await;
+    let running = client.until(&next, |job| job["stage"] == "denoising").await;
+    assert!(running["eta_seconds"].as_f64() > Some(0.0), "measured by the job before: {running}");
 }
 
 #[tokio::test]

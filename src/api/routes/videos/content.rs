@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 
 use super::video_id;
 use crate::api::auth::{Caller, ReadVideos};
-use crate::api::errors::{ApiError, ErrorCode};
+use crate::api::errors::{ApiError, ErrorCode, ErrorResponse};
 use crate::api::query::Query;
 use crate::api::range::{Wanted, matches_tag, wanted};
 use crate::api::state::Api;
@@ -30,15 +30,23 @@ const LONGEST_MAX_AGE: Duration = Duration::from_secs(3600);
         ("video_id" = String, Path, example = "video_0190f0c4a1b27c3c9d1e5b6f7a8b9c0d"),
         ("variant" = Option<String>, Query, description = "`video` (default), `thumbnail` or `spritesheet`."),
         ("range" = Option<String>, Header, description = "One byte range.", example = "bytes=0-99"),
+        ("if-range" = Option<String>, Header, description = "The `etag` or `last-modified` that the range is of."),
+        ("if-none-match" = Option<String>, Header, description = "Tags that the client has."),
+        ("if-modified-since" = Option<String>, Header, description = "When the client got its copy."),
     ),
     responses(
         (status = 200, description = "The file.", body = Vec<u8>, content_type = "video/mp4", headers(
+            ("content-length" = u64),
             ("etag" = String, description = "The file's SHA-256, quoted."),
             ("accept-ranges" = String), ("content-disposition" = String), ("last-modified" = String), ("cache-control" = String),
         )),
-        (status = 206, description = "The part asked for.", body = Vec<u8>, content_type = "video/mp4", headers(("content-range" = String))),
-        (status = 304, description = "The client has it already."),
-        (status = 416, description = "No such part.", headers(("content-range" = String))),
+        (status = 206, description = "The part asked for.", body = Vec<u8>, content_type = "video/mp4", headers(
+            ("etag" = String, description = "The file's SHA-256, quoted."),
+            ("content-range" = String, description = "Which bytes of how many."), ("content-disposition" = String),
+            ("accept-ranges" = String), ("last-modified" = String), ("cache-control" = String),
+        )),
+        (status = 304, description = "The client has it already.", headers(("etag" = String), ("cache-control" = String))),
+        (status = 416, description = "No such part.", body = ErrorResponse, headers(("content-range" = String, description = "`bytes */` and the length."))),
     ),
 )]
 #[get("/v1/videos/{video_id}/content")]
@@ -59,7 +67,16 @@ pub(crate) async fn video_content(
         ("video_id" = String, Path, example = "video_0190f0c4a1b27c3c9d1e5b6f7a8b9c0d"),
         ("variant" = Option<String>, Query, description = "`video` (default), `thumbnail` or `spritesheet`."),
     ),
-    responses((status = 200, description = "The headers of the file.")),
+    responses(
+        (status = 200, description = "The headers of the file.", headers(
+            ("content-length" = u64), ("content-type" = String),
+            ("etag" = String, description = "The file's SHA-256, quoted."),
+            ("accept-ranges" = String), ("content-disposition" = String), ("last-modified" = String), ("cache-control" = String),
+        )),
+        (status = 206, description = "The headers of the part asked for.", headers(("content-range" = String))),
+        (status = 304, description = "The client has it already."),
+        (status = 416, description = "No such part.", headers(("content-range" = String))),
+    ),
 )]
 #[head("/v1/videos/{video_id}/content")]
 pub(crate) async fn head_video_content(

@@ -17,8 +17,10 @@ use crate::api::wait::Wait;
     params(
         ("video_id" = String, Path, example = "video_0190f0c4a1b27c3c9d1e5b6f7a8b9c0d"),
         ("wait" = Option<u32>, Query, maximum = 60, description = "Answer when the job is over, or after this many seconds."),
+        ("prefer" = Option<String>, Header, description = "`wait=N`: the same.", example = "wait=30"),
     ),
     responses((status = 200, description = "The job.", body = VideoObject, headers(
+        ("preference-applied" = Option<String>, description = "`wait=N` where the answer waited."),
         ("openai-poll-after-ms" = Option<u64>, description = "When to look again; absent once the job is over."),
     ))),
 )]

@@ -12,6 +12,7 @@ use crate::api::body::ImageInput;
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::idempotency::{Repeatable, created_then};
 use crate::api::picture;
+use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::api::wait::Wait;
 use crate::domain::job::Job;
@@ -41,10 +42,15 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// `stream` wins over any wish to wait: a stream is a way of waiting.
+    /// One way or the other; a mere preference for waiting, in the header, gives way to a stream.
     pub(super) fn of(request: &HttpRequest, wait: Option<i64>, stream: bool) -> Result<Self, ApiError> {
+        let demanded = wait.is_some() || Query::of(request)?.text("wait").is_some();
         let wait = Wait::of(request, wait)?;
-        Ok(if stream { Self::Events } else { Self::Job(wait) })
+        match stream {
+            true if demanded => Err(ApiError::invalid_value("stream", "give either `wait` or `stream`")),
+            true => Ok(Self::Events),
+            false => Ok(Self::Job(wait)),
+        }
     }
 }
 
