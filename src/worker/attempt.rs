@@ -164,7 +164,7 @@ impl Attempt<'_> {
             code: failure.code,
             class: failure.class,
             message: failure.message,
-            timings: failure.timings,
+            timings: *failure.timings,
             cost: failure.cost,
         }
     }

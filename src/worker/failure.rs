@@ -16,7 +16,7 @@ pub(super) struct Failure {
     /// What it took until then: a cancelled job is charged.
     pub(super) cost: Cost,
     /// Of the stages that ran, the last perhaps only in part.
-    pub(super) timings: Timings,
+    pub(super) timings: Box<Timings>,
     /// The device may not work any more in this process.
     pub(super) device: DeviceHealth,
 }
@@ -33,13 +33,13 @@ pub(super) enum DeviceHealth {
 
 impl Failure {
     pub(super) fn new(code: FailureCode, class: FailureClass, message: String) -> Self {
-        let (cost, timings) = (Cost::default(), Timings::default());
+        let (cost, timings) = (Cost::default(), Box::default());
         Self { code, class, message, cost, timings, device: DeviceHealth::Good }
     }
 
     /// With what the execution took until then.
     pub(super) fn after(self, cost: Cost, timings: Timings) -> Self {
-        Self { cost, timings, ..self }
+        Self { cost, timings: Box::new(timings), ..self }
     }
 
     /// What an error of the engine means. `broken` is why the frames could not be taken, if that is what stopped it;

@@ -102,10 +102,11 @@ impl Work {
 
     pub(super) async fn admit(&self) -> Job {
         let now = self.clock.now();
+        let (organization, project) = owner();
         let job = Job {
             id: VideoId::new(now.0, SystemRandom.id_bytes()),
-            organization: OrganizationId::new(1, [0; 10]),
-            project: ProjectId::new(1, [0; 10]),
+            organization,
+            project,
             key: KeyId::new(1, [0; 10]),
             created_at: now,
             request: JobRequest {
@@ -167,6 +168,11 @@ impl Work {
         let change = Change { reach: Reach::Everywhere, video, step, at, event };
         self.store.change(change).await.unwrap()
     }
+}
+
+/// Whose jobs they are.
+pub(super) fn owner() -> (OrganizationId, ProjectId) {
+    (OrganizationId::new(1, [0; 10]), ProjectId::new(1, [0; 10]))
 }
 
 fn spec() -> VideoSpec {
