@@ -62,9 +62,11 @@ pub(crate) fn swapped(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| data[row * columns + column])).collect()
 }
 
+/// The largest difference; not a number as soon as one difference is none.
 pub(crate) fn max_abs(found: &[f32], expected: &[f32]) -> f64 {
     let difference = |(a, b): (&f32, &f32)| f64::from((a - b).abs());
-    found.iter().zip(expected).map(difference).fold(0.0, |max, value| if value <= max { max } else { value })
+    let larger = |max: f64, value: f64| if value > max || value.is_nan() { value } else { max };
+    found.iter().zip(expected).map(difference).fold(0.0, larger)
 }
 
 pub(crate) fn rel_l2(found: &[f32], expected: &[f32]) -> f64 {

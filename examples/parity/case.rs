@@ -14,7 +14,7 @@ use wanserve::domain::size::Size;
 use wanserve::domain::video::ImageFit;
 use wanserve::engine::image::fit;
 use wanserve::engine::models::umt5::Umt5;
-use wanserve::engine::models::vae::{Clip, Decoder, Encoder};
+use wanserve::engine::models::vae::{Clip, Decoder, Encoder, VaeConfig};
 use wanserve::engine::models::wan::{Step, Wan};
 use wanserve::engine::sampler::{Rcm, Schedule};
 use wanserve::engine::weights::{PthFile, WeightSource};
@@ -100,7 +100,7 @@ impl Case {
     }
 
     fn autoencoder(&self, device: &Device) -> Result<Report> {
-        let (config, weights) = (self.config()?, self.weights()?);
+        let (config, weights) = (self.config::<VaeConfig>()?, self.weights()?);
         let mut outputs = Vec::new();
         if let Ok(z) = self.input("z") {
             let decoder = Decoder::load(&config, &weights, device)?;
@@ -127,7 +127,7 @@ impl Case {
         }
         if let Ok(first) = self.input("first_frame") {
             let expected = self.input("expect.encoded_first_frame_then_zeros")?;
-            let total = 4 * (expected.shape[2] - 1) + 1;
+            let total = config.frames_per_latent() * (expected.shape[2] - 1) + 1;
             let latent = encode(&encoder, &first.with_a_zero_frame(), total, device)?;
             outputs.push(("encoded_first_frame_then_zeros", latent));
         }
@@ -151,13 +151,13 @@ impl Case {
         let number = |name: &str| config[name].as_f64().with_context(|| format!("no {name}"));
         let schedule = Schedule::new(number("steps")? as usize, number("sigma_max")?);
         let factor = |of: &str| -> Result<f32> {
-            let text = self.about["velocity"].as_str().context("no velocity")?;
+            let text = self.about["velocity"].as_str().context("no velocity")?.replace("- ", "-");
             let before = text.split(of).next().unwrap_or_default();
             let digits = before.rsplit(' ').next().unwrap_or_default();
             digits.parse().with_context(|| format!("no factor before {of} in `{text}`"))
         };
         let (tanh, constant) = (factor("*tanh(x)")?, factor("*(step+1)")?);
-        let (noise, step_noise) = (self.input("init_noise")?, self.input("step_noise")?);
+        let noise = self.input("init_noise")?;
         let ode = config["ode"].as_bool().unwrap_or(false);
 
         let mut state = Rcm::new(schedule.clone(), &noise.data);
@@ -165,8 +165,8 @@ impl Case {
         for step in 0..schedule.steps() {
             let velocity: Vec<f32> =
                 state.latent().iter().map(|x| tanh * x.tanh() + constant * (step + 1) as f32).collect();
-            let fresh = step_noise.sample(step).data;
-            state.advance(&velocity, (!ode).then_some(&fresh));
+            let fresh = (!ode).then(|| Ok::<_, anyhow::Error>(self.input("step_noise")?.sample(step).data));
+            state.advance(&velocity, fresh.transpose()?.as_deref());
             velocities.extend(velocity);
             states.extend(state.latent());
         }

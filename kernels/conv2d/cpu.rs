@@ -115,11 +115,14 @@ mod tests {
         let numbers = |count: usize, seed: usize| -> Vec<f32> {
             (0..count).map(|i| ((i * 7919 + seed) % 1009) as f32 / 1009.0 - 0.5).collect()
         };
-        let (height, width, inputs, outputs) = (4, 6, 3, 5);
+        let (inputs, outputs) = (3, 5);
         let (weight, bias) = (numbers(outputs * inputs * 9, 1), numbers(outputs, 2));
-        let x = numbers(2 * height * width * inputs, 3);
-        let tensor = Tensor::from_cpu(x.clone(), &[2, height, width, inputs]).unwrap();
-        for resample in [Resample::Up, Resample::Down] {
+        let both = [Resample::Up, Resample::Down];
+        let cases =
+            [(4, 6), (5, 6), (7, 3)].into_iter().flat_map(|size| both.map(|resample| (size, resample)));
+        for ((height, width), resample) in cases {
+            let x = numbers(2 * height * width * inputs, 3);
+            let tensor = Tensor::from_cpu(x.clone(), &[2, height, width, inputs]).unwrap();
             let filter =
                 Conv2d::new(&weight, [outputs, inputs, 3, 3], &bias, resample, &Device::Cpu).unwrap();
             let out = conv2d(&tensor, &filter).unwrap();

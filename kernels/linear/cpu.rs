@@ -72,17 +72,19 @@ fn int8(x: &Tensor, weight: &Tensor, scale: &Tensor, bias: Option<&[f32]>) -> Re
     let (x, weight) = (x.cpu_i8(NAME)?, weight.cpu_i8(NAME)?);
     let (x_scale, scale) = (x_scale.cpu(NAME)?, scale.cpu(NAME)?);
     let (x_scale, scale): (&[f32], &[f32]) = (&x_scale, &scale);
-    let blocks = inputs / BLOCK;
+    let blocks = inputs.div_ceil(BLOCK);
     let mut out = vec![0.0; rows * outputs];
     out.par_chunks_exact_mut(outputs).enumerate().for_each(|(row, out)| {
-        let x = x[row * inputs..(row + 1) * inputs].as_chunks::<BLOCK>().0;
+        let x = x[row * inputs..(row + 1) * inputs].as_chunks::<BLOCK>();
         let x_scale = &x_scale[row / BLOCK * blocks..][..blocks];
         for (output, out) in out.iter_mut().enumerate() {
-            let weight = weight[output * inputs..(output + 1) * inputs].as_chunks::<BLOCK>().0;
+            let weight = weight[output * inputs..(output + 1) * inputs].as_chunks::<BLOCK>();
             let scale = &scale[output / BLOCK * blocks..][..blocks];
-            let mut sum = 0.0;
-            for block in 0..blocks {
-                sum += dot(&x[block], &weight[block]) as f32 * (x_scale[block] * scale[block]);
+            let mut factors = x_scale.iter().zip(scale).map(|(x, weight)| x * weight);
+            let whole = x.0.iter().zip(weight.0).zip(&mut factors);
+            let mut sum: f32 = whole.map(|((x, weight), factor)| dot(x, weight) as f32 * factor).sum();
+            if let Some(factor) = factors.next() {
+                sum += dot(x.1, weight.1) as f32 * factor; // the shorter last block
             }
             let product = bf16::from_f32(sum).to_f32();
             *out = match bias {
@@ -95,7 +97,8 @@ fn int8(x: &Tensor, weight: &Tensor, scale: &Tensor, bias: Option<&[f32]>) -> Re
 }
 
 /// Exact: at most 128·128·128 in size.
-fn dot(a: &[i8; BLOCK], b: &[i8; BLOCK]) -> i32 {
+#[inline(always)]
+fn dot(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
 }
 
@@ -118,7 +121,12 @@ mod tests {
 
     #[test]
     fn an_int8_layer_is_close_to_the_plain_one() {
-        let (rows, inputs, outputs) = (130, 256, 200);
+        for (rows, inputs, outputs) in [(130, 256, 200), (3, 200, 130), (1, 100, 2)] {
+            check_int8(rows, inputs, outputs);
+        }
+    }
+
+    fn check_int8(rows: usize, inputs: usize, outputs: usize) {
         let numbers = |count: usize, seed: usize| -> Vec<f32> {
             (0..count).map(|i| ((i * 7919 + seed) % 1009) as f32 / 1009.0 - 0.5).collect()
         };

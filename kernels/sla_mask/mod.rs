@@ -28,6 +28,21 @@ pub struct BlockMap {
     pub size: BlockSize,
 }
 
+impl BlockMap {
+    /// Fails unless `q`, `k`, `v` `[tokens, heads · head dim]` are of one shape that this map is for.
+    pub(crate) fn check(&self, operator: &'static str, [q, k, v]: [&Tensor; 3]) -> Result<()> {
+        let [tokens, width] = q.axes(operator, "q")?;
+        k.check(operator, "k", q.shape())?;
+        v.check(operator, "v", q.shape())?;
+        let [heads, query_blocks, count] = self.chosen.axes(operator, "map")?;
+        let blocks_fit = query_blocks == tokens.div_ceil(self.size.queries);
+        if blocks_fit && width.is_multiple_of(heads) && count > 0 {
+            return Ok(());
+        }
+        Err(Error::argument(operator, format!("a map of {:?} for {tokens} tokens", self.chosen.shape())))
+    }
+}
+
 /// Key blocks a query block attends to: `ratio` of them rounded down, but at least one and at most all.
 pub fn chosen_count(ratio: f64, key_blocks: usize) -> usize {
     ((ratio * key_blocks as f64) as usize).min(key_blocks).max(1)

@@ -8,19 +8,13 @@ mod cuda;
 mod test;
 
 use crate::sla_mask::BlockMap;
-use crate::{Device, Error, Result, Tensor};
+use crate::{Device, Result, Tensor};
 
 const NAME: &str = "sparse_attention";
 
 /// `q`, `k`, `v` `[tokens, heads · head dim]`, heads as in `map`; gives `[tokens, heads · head dim]`.
 pub fn sparse_attention(q: &Tensor, k: &Tensor, v: &Tensor, map: &BlockMap) -> Result<Tensor> {
-    let [tokens, width] = q.axes(NAME, "q")?;
-    k.check(NAME, "k", q.shape())?;
-    v.check(NAME, "v", q.shape())?;
-    let [heads, query_blocks, count] = map.chosen.axes(NAME, "map")?;
-    if query_blocks != tokens.div_ceil(map.size.queries) || !width.is_multiple_of(heads) || count == 0 {
-        return Err(Error::argument(NAME, format!("a map of {:?} for {tokens} tokens", map.chosen.shape())));
-    }
+    map.check(NAME, [q, k, v])?;
     match q.device() {
         Device::Cpu => cpu::sparse_attention(q, k, v, map),
         #[cfg(feature = "cuda")]

@@ -60,7 +60,10 @@ pub(super) struct GenerateArgs {
     /// Length of the clip
     #[arg(long)]
     seconds: Option<String>,
-    /// How a picture is brought to the size: crop, pad or stretch
+    /// Size of about the resolution's area in the picture's shape (true) or the named size (false)
+    #[arg(long)]
+    adaptive_resolution: Option<bool>,
+    /// How a picture is brought to a named size: crop, pad or stretch
     #[arg(long)]
     image_fit: Option<String>,
     /// original, sla or sagesla
@@ -160,6 +163,7 @@ fn typed(args: &GenerateArgs, model: &Model) -> VideoRequest {
         size: args.size.clone(),
         resolution: args.resolution.clone(),
         aspect_ratio: args.aspect_ratio.clone(),
+        adaptive_resolution: args.adaptive_resolution,
         image_fit: args.image_fit.clone(),
         seconds: args.seconds.clone(),
         num_frames: args.frames,

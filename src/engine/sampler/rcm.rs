@@ -37,9 +37,10 @@ impl Schedule {
         bf16::from_f32(1000.0 * self.times[step] as f32).to_f32()
     }
 
-    /// Whether the low-noise expert runs the step: once the time has fallen under `boundary`, it stays.
+    /// Whether the low-noise expert runs the step: once a time was under `boundary`, it stays, even where the next time
+    /// is later (a `sigma_max` under 14.1 starts below the second step).
     pub fn is_low_noise(&self, step: usize, boundary: Option<f64>) -> bool {
-        boundary.is_some_and(|boundary| self.times[step] < boundary)
+        boundary.is_some_and(|boundary| self.times[..=step].iter().any(|&time| time < boundary))
     }
 }
 
@@ -113,6 +114,13 @@ mod tests {
         assert_eq!([1, 2, 3, 4].map(|steps| low_steps(steps, 0.9)), [0, 0, 1, 2]);
         assert_eq!(low_steps(4, 0.7), 1);
         assert!(!Schedule::new(4, 200.0).is_low_noise(3, None));
+    }
+
+    #[test]
+    fn the_high_noise_expert_never_comes_back() {
+        let schedule = Schedule::new(4, 5.0);
+        assert!(schedule.times()[0] < 0.9 && schedule.times()[1] > 0.9);
+        assert_eq!([0, 1, 2, 3].map(|step| schedule.is_low_noise(step, Some(0.9))), [true; 4]);
     }
 
     #[test]

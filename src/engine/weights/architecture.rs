@@ -81,8 +81,21 @@ impl Architecture {
                     .into(),
             );
         }
-        if transformer.out_dim != vae.z_dim {
-            return Some("the transformer's out_dim must be the autoencoder's z_dim".into());
+        let [inputs, latent] = transformer.channels();
+        if transformer.in_dim != inputs || transformer.out_dim != latent || vae.z_dim != latent {
+            let kind = transformer.model_type;
+            return Some(format!(
+                "a {kind:?} transformer has an in_dim of {inputs} and an out_dim of {latent}, the autoencoder's z_dim"
+            ));
+        }
+        if transformer.num_layers == 0
+            || transformer.freq_dim < 2
+            || !transformer.head_dim().is_multiple_of(2)
+        {
+            return Some("the transformer needs layers, time frequencies and heads of an even width".into());
+        }
+        if text_encoder.num_buckets < 4 {
+            return Some("the text encoder needs at least four num_buckets".into());
         }
         if attention.block_q == 0 || attention.block_k == 0 {
             return Some("attention blocks must not be empty".into());

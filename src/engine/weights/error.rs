@@ -63,6 +63,8 @@ pub enum FormatError {
     NotATensor { key: String },
     #[error("key `{key}`: {reason}")]
     Tensor { key: String, reason: &'static str },
+    #[error("its tensors have {tensors} bytes and the file {file}: they share their numbers")]
+    Shared { tensors: u64, file: u64 },
     #[error("bad safetensors file: {0}")]
     Safetensors(String),
 }

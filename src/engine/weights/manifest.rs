@@ -260,6 +260,11 @@ mod tests {
             ("\"max_tokens\": 64", "\"max_tokens\": 65", "text_len"),
             ("\"family\": \"wan\"", "\"family\": \"other\"", "other"),
             ("\"num_heads\": 2", "\"num_heads\": 3", "num_heads"),
+            ("\"in_dim\": 36", "\"in_dim\": 20", "in_dim of 36"),
+            ("\"out_dim\": 16", "\"out_dim\": 8", "out_dim of 16"),
+            ("\"z_dim\": 16", "\"z_dim\": 8", "z_dim"),
+            ("\"num_layers\": 10", "\"num_layers\": 0", "layers"),
+            ("\"num_buckets\": 32", "\"num_buckets\": 2", "num_buckets"),
         ] {
             assert!(text.contains(from), "{from}");
             std::fs::write(folder.path().join(MANIFEST_FILE), text.replace(from, to)).unwrap();

@@ -1,6 +1,7 @@
 //! Our own weights: mapped safetensors files, read and written. Numbers are handed out as stored.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
@@ -66,21 +67,42 @@ impl WeightSource for SafetensorsFile {
     }
 }
 
-/// Writes tensors to a new file, one after the other: only one is in memory at a time. Returns the bytes written.
-pub fn write(path: &Path, tensors: &[(String, RawTensor<'_>)]) -> Result<u64, WeightError> {
-    let views = tensors.iter().map(|(name, tensor)| (name.as_str(), Writable(tensor)));
+/// Writes tensors of `source`, by name and shape, to a new file. Each is fetched when it is written, so that only one is in
+/// memory at a time. Returns the bytes written.
+pub fn write(
+    path: &Path,
+    source: &dyn WeightSource,
+    tensors: &[(&str, &[usize])],
+) -> Result<u64, WeightError> {
+    let failed = RefCell::new(None);
+    let mut views = Vec::with_capacity(tensors.len());
+    for &(name, shape) in tensors {
+        let dtype = source.tensor(name, shape)?.dtype;
+        views.push((name, Deferred { source, name, shape, dtype, failed: &failed }));
+    }
     safetensors::serialize_to_file(views, None, path)
         .map_err(|error| FormatError::Safetensors(error.to_string()).within(path))?;
+    if let Some(error) = failed.take() {
+        return Err(error);
+    }
     let mut file = std::fs::File::open(path).map_err(WeightError::io(path))?;
     file.sync_all().map_err(WeightError::io(path))?;
     file.seek(SeekFrom::End(0)).map_err(WeightError::io(path))
 }
 
-struct Writable<'a>(&'a RawTensor<'a>);
+/// A tensor that is fetched when its numbers are needed.
+struct Deferred<'a> {
+    source: &'a dyn WeightSource,
+    name: &'a str,
+    shape: &'a [usize],
+    dtype: WeightType,
+    /// Why a tensor that was there is there no longer.
+    failed: &'a RefCell<Option<WeightError>>,
+}
 
-impl View for Writable<'_> {
+impl View for Deferred<'_> {
     fn dtype(&self) -> Dtype {
-        match self.0.dtype {
+        match self.dtype {
             WeightType::F32 => Dtype::F32,
             WeightType::F16 => Dtype::F16,
             WeightType::BF16 => Dtype::BF16,
@@ -89,15 +111,21 @@ impl View for Writable<'_> {
     }
 
     fn shape(&self) -> &[usize] {
-        &self.0.shape
+        self.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.0.data)
+        match self.source.tensor(self.name, self.shape) {
+            Ok(tensor) => tensor.data,
+            Err(error) => {
+                *self.failed.borrow_mut() = Some(error);
+                Cow::Borrowed(&[])
+            }
+        }
     }
 
     fn data_len(&self) -> usize {
-        self.0.data.len()
+        self.shape.iter().product::<usize>() * self.dtype.size()
     }
 }
 
@@ -131,17 +159,53 @@ mod tests {
         RawTensor { dtype, shape: shape.to_vec(), data: Cow::Owned((0..bytes).map(|at| at as u8).collect()) }
     }
 
+    /// Tensors in memory, and the names in the order in which they were asked for.
+    #[derive(Default)]
+    struct Shelf {
+        tensors: Vec<(String, RawTensor<'static>)>,
+        asked: RefCell<Vec<String>>,
+    }
+
+    impl WeightSource for Shelf {
+        fn tensor(&self, name: &str, _: &[usize]) -> Result<RawTensor<'_>, WeightError> {
+            self.asked.borrow_mut().push(name.to_owned());
+            let missing = || WeightError::Missing { name: name.to_owned() };
+            Ok(self.tensors.iter().find(|(key, _)| key == name).ok_or_else(missing)?.1.clone())
+        }
+        fn contains(&self, name: &str) -> bool {
+            self.names().contains(&name.to_owned())
+        }
+        fn names(&self) -> Vec<String> {
+            self.tensors.iter().map(|(name, _)| name.clone()).collect()
+        }
+    }
+
+    fn shelf<const N: usize>(tensors: [(&str, RawTensor<'static>); N]) -> Shelf {
+        let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor)).into();
+        Shelf { tensors, ..Shelf::default() }
+    }
+
+    fn write_all(path: &Path, shelf: &Shelf) -> Result<u64, WeightError> {
+        let tensors: Vec<(&str, &[usize])> =
+            shelf.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice())).collect();
+        write(path, shelf, &tensors)
+    }
+
     #[test]
     fn what_is_written_is_read_in_every_type() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
         let types = [WeightType::I8, WeightType::F32, WeightType::BF16, WeightType::F16];
-        let tensors = types.map(|dtype| (dtype.as_str().to_owned(), tensor(dtype, &[3, 2])));
-        let bytes = write(&path, &tensors).unwrap();
+        let shelf = shelf(types.map(|dtype| (dtype.as_str(), tensor(dtype, &[3, 2]))));
+        let bytes = write_all(&path, &shelf).unwrap();
+        // First their types, then each again when its turn to be written comes: none is kept.
+        let asked = shelf.asked.take();
+        assert_eq!(asked[..4], ["int8", "f32", "bf16", "f16"]);
+        assert_eq!(asked.len(), 8);
         assert_eq!(bytes, std::fs::metadata(&path).unwrap().len());
         let file = SafetensorsFile::open(&path).unwrap();
         assert_eq!(file.names(), ["bf16", "f16", "f32", "int8"]);
-        for (name, expected) in &tensors {
+        for (name, expected) in &shelf.tensors {
             let read = file.tensor(name, &[3, 2]).unwrap();
             assert_eq!((read.dtype, read.data), (expected.dtype, expected.data.clone()));
         }
@@ -153,7 +217,7 @@ mod tests {
     fn a_cut_file_and_a_lying_header_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
-        write(&path, &[("a".to_owned(), tensor(WeightType::F32, &[8]))]).unwrap();
+        write_all(&path, &shelf([("a", tensor(WeightType::F32, &[8]))])).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for cut in [1, 7, 8, 20, whole.len() - 1] {
             std::fs::write(&path, &whole[..cut]).unwrap();

@@ -72,11 +72,16 @@ impl VaeConfig {
         self.latent_std.as_deref().unwrap_or(&WAN_LATENT_STD)
     }
 
+    /// Frames that one latent frame stands for, the first aside.
+    pub fn frames_per_latent(&self) -> usize {
+        self.temperal_downsample.iter().map(|&halves| if halves { 2 } else { 1 }).product()
+    }
+
     /// Why the numbers do not make a network, if they do not.
     pub fn problem(&self) -> Option<String> {
         let stages = self.dim_mult.len();
-        let widest = self.dim_mult.iter().max().copied().unwrap_or(0);
-        if self.dim == 0 || self.z_dim == 0 || stages == 0 || widest == 0 {
+        let narrowest = self.dim_mult.iter().min().copied().unwrap_or(0);
+        if self.dim == 0 || self.decoder_dim() == 0 || self.z_dim == 0 || narrowest == 0 {
             return Some("dim, z_dim and dim_mult must be positive".into());
         }
         if !self.attn_scales.is_empty() {
@@ -88,8 +93,12 @@ impl VaeConfig {
         if self.latent_mean().len() != self.z_dim || self.latent_std().len() != self.z_dim {
             return Some(format!("latent_mean and latent_std need {} entries", self.z_dim));
         }
-        if !(self.decoder_dim() * self.dim_mult[0]).is_multiple_of(2) {
-            return Some("the decoder's width must be even".into());
+        if self.num_res_blocks == 0 {
+            return Some("num_res_blocks must be positive".into());
+        }
+        // Upsampling halves the channels, rounded down; the full resolution is not upsampled.
+        if self.dim_mult[1..].iter().any(|factor| factor * self.decoder_dim() < 2) {
+            return Some("the decoder has no two channels to halve".into());
         }
         None
     }
@@ -98,5 +107,22 @@ impl VaeConfig {
     #[cfg(test)]
     pub(super) fn for_test() -> Self {
         Self { dim: 4, decoder_dim: Some(6), num_res_blocks: 1, ..Self::wan21() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_upsampling_cannot_halve_is_refused_and_odd_widths_are_not() {
+        let problem = |dim, dim_mult: [usize; 4]| {
+            VaeConfig { dim, dim_mult: dim_mult.to_vec(), ..VaeConfig::wan21() }.problem()
+        };
+        assert_eq!((problem(5, [1, 2, 4, 4]), problem(7, [1, 3, 3, 5])), (None, None));
+        assert!(problem(1, [2, 1, 4, 4]).is_some_and(|problem| problem.contains("halve")));
+        assert!(problem(4, [1, 2, 0, 4]).is_some());
+        assert!(VaeConfig { num_res_blocks: 0, ..VaeConfig::wan21() }.problem().is_some());
+        assert_eq!(VaeConfig::wan21().frames_per_latent(), 4);
     }
 }

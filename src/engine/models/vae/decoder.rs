@@ -8,7 +8,7 @@ use kernels::linear::{Epilogue, Linear};
 use kernels::{Device, Tensor};
 
 use super::VaeConfig;
-use super::layers::{Head, Middle, Past, Residual, pointwise};
+use super::layers::{Half, Past, Residual, pointwise};
 use super::layout::{self, Layer};
 use super::stream::Stream;
 use crate::engine::error::EngineError;
@@ -21,10 +21,7 @@ pub struct Decoder {
     mean: Vec<f32>,
     deviation: Vec<f32>,
     conv2: Linear,
-    conv1: Conv3d,
-    middle: Middle,
-    path: Vec<Up>,
-    head: Head,
+    half: Half<Up>,
 }
 
 enum Up {
@@ -38,22 +35,13 @@ impl Decoder {
         if let Some(problem) = config.problem() {
             return Err(EngineError::Model(problem));
         }
-        let layout = layout::decoder(config);
         let loader = Loader::new(source, device);
-        let half = loader.at(layout.prefix);
-        let (inputs, outputs) = layout.first;
-        let path = layout.layers.iter().enumerate();
         Ok(Self {
             device: device.clone(),
             mean: config.latent_mean().to_vec(),
             deviation: config.latent_std().to_vec(),
             conv2: loader.at("conv2").pointwise(config.z_dim, config.z_dim, 3)?,
-            conv1: half.at("conv1").conv3d([outputs, inputs, 3, 3, 3])?,
-            middle: Middle::load(&half.at("middle"), layout.middle)?,
-            path: path
-                .map(|(index, layer)| Up::load(&half.at(layout.path).at(index), layer))
-                .collect::<Result<_, _>>()?,
-            head: Head::load(&half.at("head"), layout.last.0, layout.last.1)?,
+            half: Half::load(&loader, &layout::decoder(config), Up::load)?,
         })
     }
 
@@ -79,9 +67,9 @@ impl Decoder {
 
     fn chunk(&self, z: &Tensor, memory: &mut Memory) -> Result<Tensor, EngineError> {
         let x = pointwise(z, &self.conv2, Epilogue::None)?; // (t, h, w, z)
-        let x = memory.convolve(&x, &self.conv1, None, None)?; // (t, h, w, C)
-        let mut x = self.middle.forward(&x, memory)?; // (t, h, w, C)
-        for layer in &self.path {
+        let x = memory.convolve(&x, &self.half.conv1, None, None)?; // (t, h, w, C)
+        let mut x = self.half.middle.forward(&x, memory)?; // (t, h, w, C)
+        for layer in &self.half.path {
             x = match layer {
                 Up::Residual(residual) => residual.forward(&x, memory)?, // (t, h, w, C)
                 Up::Resample { time, space } => {
@@ -93,7 +81,7 @@ impl Decoder {
                 }
             };
         }
-        self.head.forward(&x, memory) // (4t, 8h, 8w, 3)
+        self.half.head.forward(&x, memory) // (4t, 8h, 8w, 3)
     }
 
     /// Part of the latent with its channels last and its mean and deviation restored.

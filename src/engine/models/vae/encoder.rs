@@ -8,7 +8,7 @@ use kernels::linear::{Epilogue, Linear};
 use kernels::{Device, Tensor};
 
 use super::VaeConfig;
-use super::layers::{Head, Middle, Past, Residual, from_the_start, pointwise};
+use super::layers::{Half, Past, Residual, from_the_start, pointwise};
 use super::layout::{self, Layer};
 use crate::engine::error::EngineError;
 use crate::engine::models::loader::Loader;
@@ -18,10 +18,7 @@ use crate::engine::weights::WeightSource;
 pub struct Encoder {
     mean: Vec<f32>,
     deviation: Vec<f32>,
-    conv1: Conv3d,
-    path: Vec<Down>,
-    middle: Middle,
-    head: Head,
+    half: Half<Down>,
     quantise: Linear,
 }
 
@@ -44,20 +41,11 @@ impl Encoder {
         if let Some(problem) = config.problem() {
             return Err(EngineError::Model(problem));
         }
-        let layout = layout::encoder(config);
         let loader = Loader::new(source, device);
-        let half = loader.at(layout.prefix);
-        let (inputs, outputs) = layout.first;
-        let path = layout.layers.iter().enumerate();
         Ok(Self {
             mean: config.latent_mean().to_vec(),
             deviation: config.latent_std().to_vec(),
-            conv1: half.at("conv1").conv3d([outputs, inputs, 3, 3, 3])?,
-            path: path
-                .map(|(index, layer)| Down::load(&half.at(layout.path).at(index), layer))
-                .collect::<Result<_, _>>()?,
-            middle: Middle::load(&half.at("middle"), layout.middle)?,
-            head: Head::load(&half.at("head"), layout.last.0, layout.last.1)?,
+            half: Half::load(&loader, &layout::encoder(config), Down::load)?,
             quantise: loader.at("conv1").pointwise(2 * config.z_dim, 2 * config.z_dim, 3)?,
         })
     }
@@ -66,8 +54,8 @@ impl Encoder {
     pub fn encode(&self, clip: &Clip) -> Result<Vec<f32>, EngineError> {
         let mut start = Start { total: clip.total };
         let x = clip.frames.clone();
-        let mut x = start.convolve(&x, &self.conv1, None, None)?; // (n, H, W, C)
-        for layer in &self.path {
+        let mut x = start.convolve(&x, &self.half.conv1, None, None)?; // (n, H, W, C)
+        for layer in &self.half.path {
             x = match layer {
                 Down::Residual(residual) => residual.forward(&x, &mut start)?, // (n, h, w, C)
                 Down::Resample { space, time } => {
@@ -79,8 +67,8 @@ impl Encoder {
                 }
             };
         }
-        let x = self.middle.forward(&x, &mut start)?; // (n, h, w, C)
-        let x = self.head.forward(&x, &mut start)?; // (n, h, w, 2·z)
+        let x = self.half.middle.forward(&x, &mut start)?; // (n, h, w, C)
+        let x = self.half.head.forward(&x, &mut start)?; // (n, h, w, 2·z)
         let x = pointwise(&x, &self.quantise, Epilogue::None)?; // (n, h, w, 2·z)
         self.normalised(&extended(&x, start.total)?)
     }

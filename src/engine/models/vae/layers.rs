@@ -7,6 +7,7 @@ use kernels::channel_norm::channel_norm;
 use kernels::frame_attention::frame_attention;
 use kernels::linear::{Epilogue, Linear, linear};
 
+use super::layout::{Layer, Layout};
 use crate::engine::error::EngineError;
 use crate::engine::models::loader::Loader;
 
@@ -20,6 +21,14 @@ pub(super) trait Past {
         norm: Option<&Tensor>,
         residual: Option<&Tensor>,
     ) -> Result<Tensor, EngineError>;
+}
+
+/// What encoder and decoder both have, with the layers of their own path between.
+pub(super) struct Half<Step> {
+    pub(super) conv1: Conv3d,
+    pub(super) middle: Middle,
+    pub(super) path: Vec<Step>,
+    pub(super) head: Head,
 }
 
 /// Two convolutions and a way around them.
@@ -42,6 +51,27 @@ pub(super) struct Middle {
 pub(super) struct Head {
     norm: Tensor,
     convolution: Conv3d,
+}
+
+impl<Step> Half<Step> {
+    /// `load` reads one layer of the path.
+    pub(super) fn load(
+        loader: &Loader,
+        layout: &Layout,
+        load: impl Fn(&Loader, &Layer) -> Result<Step, EngineError>,
+    ) -> Result<Self, EngineError> {
+        let half = loader.at(layout.prefix);
+        let (inputs, outputs) = layout.first;
+        let path = layout.layers.iter().enumerate();
+        Ok(Self {
+            conv1: half.at("conv1").conv3d([outputs, inputs, 3, 3, 3])?,
+            middle: Middle::load(&half.at("middle"), layout.middle)?,
+            path: path
+                .map(|(index, layer)| load(&half.at(layout.path).at(index), layer))
+                .collect::<Result<_, _>>()?,
+            head: Head::load(&half.at("head"), layout.last.0, layout.last.1)?,
+        })
+    }
 }
 
 impl Residual {

@@ -68,6 +68,15 @@ impl WanConfig {
         Self { model_type: ModelType::I2v, in_dim: 2 * LATENT_CHANNELS + MASK_CHANNELS, ..Self::t2v_14b() }
     }
 
+    /// Channels that go in and come out, as the kind of model asks for.
+    pub fn channels(&self) -> [usize; 2] {
+        let inputs = match self.model_type {
+            ModelType::T2v => LATENT_CHANNELS,
+            ModelType::I2v => 2 * LATENT_CHANNELS + MASK_CHANNELS,
+        };
+        [inputs, LATENT_CHANNELS]
+    }
+
     /// Channels of one attention head.
     pub fn head_dim(&self) -> usize {
         self.dim / self.num_heads

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::engine::weights::{BoxedSource, PthFile, SafetensorsFile, WeightError, WeightSource};
+use crate::engine::weights::{BoxedSource, FormatError, PthFile, SafetensorsFile, WeightError, WeightSource};
 
 /// An opened file and its tensors.
 pub(super) struct Checkpoint {
@@ -23,6 +23,7 @@ impl Checkpoint {
             Ok(Self { path, shapes, source: Box::new(file) })
         } else {
             let file = PthFile::open(&path)?;
+            check_sharing(&file, &path)?;
             let shapes = file.tensors().map(|(name, _, shape)| (name.to_owned(), shape.to_vec())).collect();
             Ok(Self { path, shapes, source: Box::new(file) })
         }
@@ -40,6 +41,16 @@ impl Checkpoint {
     pub(super) fn source(&self) -> &dyn WeightSource {
         self.source.as_ref()
     }
+}
+
+/// Names that share their numbers would be written once each: what is written must not be more than what was read.
+fn check_sharing(file: &PthFile, path: &Path) -> Result<(), WeightError> {
+    let bytes = |shape: &[usize]| shape.iter().fold(1u64, |count, &side| count.saturating_mul(side as u64));
+    let tensors = file.tensors().fold(0u64, |sum, (_, element, shape)| {
+        sum.saturating_add(bytes(shape).saturating_mul(element.size() as u64))
+    });
+    let length = std::fs::metadata(path).map_err(WeightError::io(path))?.len();
+    if tensors <= length { Ok(()) } else { Err(FormatError::Shared { tensors, file: length }.within(path)) }
 }
 
 /// The header's length, then a JSON object.

@@ -177,11 +177,9 @@ impl Staging {
         expected: &[ExpectedTensor],
         name: &str,
     ) -> Result<FileEntry, WeightError> {
-        let read = |tensor: &ExpectedTensor| {
-            Ok((tensor.name.clone(), checkpoint.source().tensor(&tensor.name, &tensor.shape)?))
-        };
-        let tensors = expected.iter().map(read).collect::<Result<Vec<_>, WeightError>>()?;
-        write_safetensors(&self.folder.path().join(name), &tensors)?;
+        let tensors: Vec<(&str, &[usize])> =
+            expected.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice())).collect();
+        write_safetensors(&self.folder.path().join(name), checkpoint.source(), &tensors)?;
         self.entry(name)
     }
 

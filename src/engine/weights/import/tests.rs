@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use kernels::quantize_int8::quantize_int8;
+use kernels::{DType, Device, Tensor};
+
 use super::*;
+use crate::engine::Pipeline;
+use crate::engine::models::wan::LinearFormat;
 use crate::engine::weights::pth::write::{Checkpoint as Pth, Stored};
 use crate::engine::weights::{
     ElementType, Expert, Library, Model, SafetensorsFile, WeightSource, WeightType, verify,
@@ -85,6 +90,86 @@ fn an_imported_model_is_the_bundled_one_again() {
     assert!(bench.import.run().unwrap_err().to_string().contains("exists already"));
 }
 
+/// A `-quant` file: the matrices of the blocks as int8 with a scale for each 128×128, the rest as it was.
+fn quantised(tensors: Vec<Stored>) -> Vec<Stored> {
+    let is_quantised = |name: &str| {
+        let layer = name.strip_suffix(".weight").unwrap_or_default();
+        let tail = layer.rsplit('.').take(2).collect::<Vec<_>>();
+        layer.starts_with("blocks.")
+            && matches!(tail[..], ["q" | "k" | "v" | "o", "self_attn" | "cross_attn"] | ["0" | "2", "ffn"])
+    };
+    let mut out = Vec::new();
+    for tensor in tensors {
+        if !is_quantised(&tensor.name) {
+            out.push(tensor);
+            continue;
+        }
+        let bits: Vec<u16> =
+            tensor.bytes.as_chunks().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect();
+        let wide = Tensor::from_bf16_bits(&bits, &tensor.shape, DType::F32, &Device::Cpu).unwrap();
+        let (values, scale) = quantize_int8(&wide).unwrap();
+        let values = values.to_i8().unwrap().into_iter().map(|value| value as u8).collect();
+        let factors = scale.to_f32().unwrap().into_iter().flat_map(f32::to_le_bytes).collect();
+        let layer = tensor.name.trim_end_matches("weight");
+        out.push(Stored::contiguous(&format!("{layer}int8_weight"), ElementType::I8, &tensor.shape, values));
+        out.push(Stored::contiguous(&format!("{layer}scale"), ElementType::F32, scale.shape(), factors));
+    }
+    out
+}
+
+#[test]
+fn a_quantised_checkpoint_keeps_its_int8_and_opens() {
+    let bench = Bench::new();
+    let stored = quantised(tensors("transformer.safetensors"));
+    let types = |element| stored.iter().filter(|tensor| tensor.element == element).count();
+    assert_eq!(types(ElementType::I8), 100, "ten matrices in each of ten blocks");
+    assert!(types(ElementType::BF16) > 0 && types(ElementType::F32) > 100, "norms beside scales");
+    write(&bench.import.transformer, stored.clone());
+    let manifest = bench.import.run().unwrap();
+    assert_eq!(manifest.transformer.linear_format, LinearFormat::Int8);
+    let model = Library::new(vec![bench.import.models_folder.clone()]).find("copy").unwrap();
+    let source = model.transformer(Expert::High).unwrap();
+    for tensor in &stored {
+        assert_eq!(source.tensor(&tensor.name, &tensor.shape).unwrap().data, tensor.bytes, "{}", tensor.name);
+    }
+    assert!(Pipeline::open(&model, &Device::Cpu).is_ok());
+}
+
+#[test]
+fn norms_may_be_bf16_as_the_weights() {
+    let bench = Bench::new();
+    let mut stored = tensors("transformer.safetensors");
+    for norm in stored.iter_mut().filter(|tensor| tensor.element == ElementType::F32) {
+        let upper: Vec<u8> =
+            norm.bytes.as_chunks::<4>().0.iter().flat_map(|word| [word[2], word[3]]).collect();
+        *norm = Stored::contiguous(&norm.name, ElementType::BF16, &norm.shape, upper);
+    }
+    write(&bench.import.transformer, stored);
+    bench.import.run().unwrap();
+    let model = Library::new(vec![bench.import.models_folder.clone()]).find("copy").unwrap();
+    assert!(Pipeline::open(&model, &Device::Cpu).is_ok());
+}
+
+#[test]
+fn a_transposed_tensor_is_written_in_order() {
+    let bench = Bench::new();
+    let mut stored = tensors("transformer.safetensors");
+    let name = "blocks.0.ffn.0.weight";
+    let tensor = stored.iter_mut().find(|tensor| tensor.name == name).unwrap();
+    let (rows, columns, pairs) = (tensor.shape[0], tensor.shape[1], tensor.bytes.as_chunks::<2>().0);
+    let in_columns = |at: usize| pairs[at % rows * columns + at / rows];
+    let bytes = (0..rows * columns).flat_map(in_columns).collect();
+    let shape = tensor.shape.clone();
+    *tensor = Stored { stride: vec![1, rows], ..Stored::contiguous(name, ElementType::BF16, &shape, bytes) };
+    write(&bench.import.transformer, stored);
+    bench.import.run().unwrap();
+    let read = |folder: &Path| {
+        let source = Model::in_folder(folder).unwrap().transformer(Expert::High).unwrap();
+        source.tensor(name, &shape).unwrap().data.into_owned()
+    };
+    assert_eq!(read(&bench.import.models_folder.join("copy")), read(&bundled()));
+}
+
 #[test]
 fn a_pair_becomes_two_files_of_one_model() {
     let mut bench = Bench::new();
@@ -140,6 +225,16 @@ fn what_is_wrong_with_a_checkpoint_is_named() {
         tensors.retain(|tensor| !tensor.name.contains("norm_k"));
     });
     assert!(both_norms.contains("more faults"), "{both_norms}");
+    let shared = spoiled(&|tensors| {
+        let is_twin = |tensor: &Stored| tensor.name.ends_with("attn.q.weight");
+        let first = tensors.iter().position(is_twin);
+        tensors.iter_mut().filter(|tensor| is_twin(tensor)).skip(1).for_each(|tensor| tensor.shares = first);
+    });
+    assert!(shared.contains("share their numbers") && shared.contains("dit.pth"), "{shared}");
+    let whole = std::fs::read(dit).unwrap();
+    std::fs::write(dit, &whole[..whole.len() / 2]).unwrap();
+    let cut = bench.refused();
+    assert!(cut.contains("dit.pth") && cut.contains("truncated"), "{cut}");
 }
 
 #[test]
@@ -157,7 +252,7 @@ fn shapes_that_are_not_published_need_a_description() {
 
 #[test]
 fn published_files_are_recognised_by_their_shapes() {
-    use crate::engine::models::wan::{LinearFormat, WanConfig, expected_tensors};
+    use crate::engine::models::wan::{WanConfig, expected_tensors};
     let cases = [WanConfig::t2v_1_3b(), WanConfig::t2v_14b(), WanConfig::i2v_a14b()];
     for config in cases {
         for format in [LinearFormat::Bf16, LinearFormat::Int8] {

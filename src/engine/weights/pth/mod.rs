@@ -77,10 +77,24 @@ impl WeightSource for PthFile {
     }
 }
 
+/// A tensor that does not lie in row-major order is copied in memory; published files have none.
+const MAX_REORDERED_BYTES: usize = 256 << 20;
+
 fn read_directory(file: &[u8]) -> Result<Vec<StateTensor>, FormatError> {
     let archive = zip::Archive::read(file)?;
     let pickle: Range<usize> = archive.pickle()?;
-    state_dict::read(&file[pickle], &archive)
+    let tensors = state_dict::read(&file[pickle], &archive)?;
+    check_order(&tensors, MAX_REORDERED_BYTES)?;
+    Ok(tensors)
+}
+
+fn check_order(tensors: &[StateTensor], most: usize) -> Result<(), FormatError> {
+    match tensors.iter().find(|tensor| tensor.contiguous_bytes().is_none() && tensor.bytes() > most) {
+        Some(StateTensor { name, .. }) => {
+            Err(FormatError::Tensor { key: name.clone(), reason: "too large to be stored in another order" })
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +165,9 @@ mod tests {
         let file = opened(&checkpoint).unwrap();
         assert_eq!(file.tensor("t", &[3, 2]).unwrap().data.as_ref(), [0, 3, 1, 4, 2, 5]);
         assert_eq!(file.tensor("tail", &[4]).unwrap().data.as_ref(), [2, 3, 4, 5]);
+
+        assert!(check_order(&file.tensors, 6).is_ok());
+        assert!(check_order(&file.tensors, 5).unwrap_err().to_string().contains("`t`: too large"));
 
         let mut expanded = Checkpoint::new();
         expanded.push(Stored {

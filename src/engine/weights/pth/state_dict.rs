@@ -80,7 +80,7 @@ impl StateTensor {
             expected *= side;
         }
         let start = self.storage.start + self.offset * self.element.size();
-        let bytes = self.elements() * self.element.size();
+        let bytes = self.bytes();
         (bytes > 0).then(|| start..start + bytes).or(Some(0..0))
     }
 
@@ -97,6 +97,11 @@ impl StateTensor {
             advance(&mut index, &self.shape);
         }
         gathered
+    }
+
+    /// Bytes of all numbers.
+    pub(super) fn bytes(&self) -> usize {
+        self.elements() * self.element.size()
     }
 
     fn elements(&self) -> usize {

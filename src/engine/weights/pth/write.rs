@@ -13,6 +13,8 @@ pub(crate) struct Stored {
     /// Elements that the pickle claims the storage has.
     pub(crate) claimed: usize,
     pub(crate) bytes: Vec<u8>,
+    /// The tensor whose storage it uses instead of its own.
+    pub(crate) shares: Option<usize>,
 }
 
 impl Stored {
@@ -23,7 +25,16 @@ impl Stored {
             stride[side - 1] = stride[side] * shape[side];
         }
         let claimed = bytes.len() / element.size();
-        Self { name: name.to_owned(), element, shape: shape.to_vec(), stride, offset: 0, claimed, bytes }
+        Self {
+            name: name.to_owned(),
+            element,
+            shape: shape.to_vec(),
+            stride,
+            offset: 0,
+            claimed,
+            bytes,
+            shares: None,
+        }
     }
 }
 
@@ -60,7 +71,9 @@ impl Checkpoint {
         zip.add("archive/data.pkl", &self.pickle());
         zip.add("archive/byteorder", b"little");
         for (key, tensor) in self.tensors.iter().enumerate() {
-            zip.add(&format!("archive/data/{key}"), &tensor.bytes);
+            if tensor.shares.is_none() {
+                zip.add(&format!("archive/data/{key}"), &tensor.bytes);
+            }
         }
         zip.finish()
     }
@@ -78,7 +91,7 @@ impl Checkpoint {
             out.raw(b"ctorch._utils\n_rebuild_tensor_v2\n((");
             out.text("storage");
             out.raw(format!("ctorch\n{}\n", tensor.element.storage_class()).as_bytes());
-            out.text(&key.to_string());
+            out.text(&tensor.shares.unwrap_or(key).to_string());
             out.text(&self.device);
             out.int(tensor.claimed);
             out.raw(b"tQ");
