@@ -16,8 +16,9 @@ const ARCHITECTURES: [&str; 5] = ["80", "89", "90a", "100a", "120a"];
 const PTX_ARCHITECTURE: &str = "80";
 /// Names the architectures of a quick build, for example `90a`. Empty or unset: all of them, and PTX.
 const ARCHITECTURE_VARIABLE: &str = "WANSERVE_CUDA_ARCH";
-/// A file with this ending holds Hopper instructions only.
+/// A file with this ending holds instructions that only Hopper has; it is compiled for that generation alone.
 const HOPPER_SUFFIX: &str = "_sm90";
+const HOPPER: &str = "90a";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -35,7 +36,9 @@ fn main() {
     let headers = newest(&root.join("include"));
     println!("cargo::rerun-if-changed=include");
 
-    let sources = sources(&root);
+    let architectures = architectures();
+    let mut sources = sources(&root);
+    sources.retain(|source| !source.hopper_only() || architectures.iter().any(|a| a == HOPPER));
     let jobs = Mutex::new(sources.iter());
     let failures = Mutex::new(Vec::new());
     let workers = variable("NUM_JOBS").and_then(|n| n.to_str()?.parse().ok()).unwrap_or(1usize);
@@ -46,7 +49,7 @@ fn main() {
                     let Some(source) = jobs.lock().expect("no worker panics").next() else {
                         return;
                     };
-                    if let Err(message) = compile(&nvcc, &root, &out, source, headers) {
+                    if let Err(message) = compile(&nvcc, &root, &out, source, &architectures, headers) {
                         failures
                             .lock()
                             .expect("no worker panics")
@@ -68,6 +71,10 @@ struct Source {
 }
 
 impl Source {
+    fn hopper_only(&self) -> bool {
+        self.name.ends_with(HOPPER_SUFFIX)
+    }
+
     fn fatbin(&self, out: &Path) -> PathBuf {
         out.join(format!("{}.fatbin", self.name.replace('/', "-")))
     }
@@ -85,6 +92,15 @@ fn find_nvcc(root: &Path) -> Option<PathBuf> {
         .chain([local, PathBuf::from("/usr/local/cuda/bin")])
         .map(|folder| folder.join("nvcc"))
         .find(|candidate| candidate.is_file())
+}
+
+/// The generations asked for, or all.
+fn architectures() -> Vec<String> {
+    let asked = variable(ARCHITECTURE_VARIABLE).unwrap_or_default();
+    match asked.to_string_lossy().as_ref() {
+        "" => ARCHITECTURES.map(String::from).to_vec(),
+        some => some.split(',').map(String::from).collect(),
+    }
 }
 
 fn sources(root: &Path) -> Vec<Source> {
@@ -111,10 +127,10 @@ fn compile(
     root: &Path,
     out: &Path,
     source: &Source,
+    architectures: &[String],
     headers: Option<std::time::SystemTime>,
 ) -> Result<(), String> {
-    let chosen =
-        variable(ARCHITECTURE_VARIABLE).map_or_else(String::new, |list| list.to_string_lossy().into_owned());
+    let chosen = architectures.join(",");
     let fatbin = source.fatbin(out);
     let stamp = fatbin.with_extension("arch");
     let built = modified(&fatbin);
@@ -128,16 +144,10 @@ fn compile(
         .args(["--compress-mode=size", "-Xptxas", "--warn-on-spills"])
         .arg("-I")
         .arg(root.join("include"));
-    let hopper_only = source.name.ends_with(HOPPER_SUFFIX);
-    let list: Vec<&str> = match chosen.as_str() {
-        "" if hopper_only => vec!["90a"],
-        "" => ARCHITECTURES.to_vec(),
-        some => some.split(',').collect(),
-    };
-    for arch in &list {
+    for arch in architectures.iter().filter(|&arch| arch == HOPPER || !source.hopper_only()) {
         command.arg(format!("-gencode=arch=compute_{arch},code=sm_{arch}"));
     }
-    if chosen.is_empty() && !hopper_only {
+    if architectures.len() == ARCHITECTURES.len() && !source.hopper_only() {
         command.arg(format!("-gencode=arch=compute_{PTX_ARCHITECTURE},code=compute_{PTX_ARCHITECTURE}"));
     }
     let output = command

@@ -1,7 +1,7 @@
-//! Head lengths of the published models run on the tensor cores; any other up to 256 a warp a query.
+//! Heads of 128 channels have a kernel of their own on Hopper. Head lengths of the published models run on the tensor cores; any other up to 256 a warp a query.
 
 use super::NAME;
-use crate::cuda::{Argument, Device, Grid, empty, pointer};
+use crate::cuda::{Argument, Device, FlashHopper, Grid, empty, pointer};
 use crate::{DType, Error, Result, Tensor};
 
 /// Bytes of shared memory for `queries` rows and two tiles each of keys and values, 64 rows long.
@@ -16,6 +16,23 @@ pub(super) fn attention(device: &Device, q: &Tensor, k: &Tensor, v: &Tensor, hea
     let (queries, width, keys) = (q.dim(0), q.dim(1), k.dim(0));
     let head_length = width / heads;
     let out = empty(device, q.shape(), DType::BF16)?;
+    let scale = Argument::F32(1.0 / (head_length as f32).sqrt());
+    if let Some(flash) = FlashHopper::of(device, head_length, 128) {
+        let arguments = [
+            FlashHopper::map(NAME, q)?,
+            FlashHopper::map(NAME, k)?,
+            FlashHopper::map(NAME, v)?,
+            pointer(NAME, &out, DType::BF16)?,
+            Argument::int(queries),
+            Argument::int(keys),
+            Argument::int(heads),
+            scale,
+        ];
+        let grid = flash.grid(device, queries, heads)?;
+        // SAFETY: all are rows of `heads` times 128 bfloat16, `queries` or `keys` of them, as the maps say.
+        unsafe { device.launch("attention/kernel_sm90", "attention_hopper", grid, &arguments)? };
+        return Ok(out);
+    }
     let arguments = [
         pointer(NAME, q, DType::BF16)?,
         pointer(NAME, k, DType::BF16)?,
@@ -25,7 +42,7 @@ pub(super) fn attention(device: &Device, q: &Tensor, k: &Tensor, v: &Tensor, hea
         Argument::int(keys),
         Argument::int(width),
         Argument::int(head_length),
-        Argument::F32(1.0 / (head_length as f32).sqrt()),
+        scale,
     ];
     // Queries a block: 128 keeps eight warps on one tile of keys; with 64 channels four blocks fit a multiprocessor.
     let (function, block, threads, shared) = match head_length {

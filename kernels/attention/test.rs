@@ -15,6 +15,8 @@ fn cuda_agrees_with_the_definition() {
         (70, 65, 2, 64),
         (130, 200, 3, 128),
         (257, 512, 12, 128),
+        (64, 5, 1, 128),
+        (700, 333, 2, 128),
         (64, 64, 1, 40),
     ];
     for (queries, keys, heads, head) in cases {
@@ -22,8 +24,12 @@ fn cuda_agrees_with_the_definition() {
         let k = gpu.tensor(&[keys, heads * head], 2.0);
         let v = gpu.tensor(&[keys, heads * head], 1.0);
         let cpu = attention(&q.cpu, &k.cpu, &v.cpu, heads).unwrap();
-        let cuda = attention(&q.cuda, &k.cuda, &v.cuda, heads).unwrap();
-        gpu.check(&format!("{queries}x{keys}, {heads} heads of {head}"), &cpu, &cuda, BOUND);
+        for (kernels, here) in gpu.variants() {
+            let [q, k, v] = [&q, &k, &v].map(|x| Gpu::copied(&x.cuda, &here));
+            let cuda = attention(&q, &k, &v, heads).unwrap();
+            let case = format!("{queries}x{keys}, {heads} heads of {head}, {kernels}");
+            gpu.check(&case, &cpu, &cuda, BOUND);
+        }
     }
 }
 

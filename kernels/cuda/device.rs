@@ -8,10 +8,13 @@ use cudarc::{
     driver::{CudaContext, CudaFunction, CudaStream, result, sys},
 };
 
-use super::{CudaError, images::Images, matmul::Library};
+use super::images::{self, Images};
+use super::{CudaError, matmul::Library};
 
 /// The bindings and the toolkit are of CUDA 13.0, which driver 580 brought.
 const DRIVER_NEEDED: i32 = 13_000;
+/// The one generation that runs images of sm_90a.
+const HOPPER: (i32, i32) = (9, 0);
 /// A float whose every byte is this is a NaN in bfloat16 and float32 alike.
 const POISON: u8 = 0xff;
 /// Kernels read 16 bytes at a time: allocations end on such a border.
@@ -21,6 +24,8 @@ const GRAIN: usize = 16;
 #[derive(Clone)]
 pub struct Device {
     inner: Arc<Inner>,
+    /// Kernels with Hopper's own instructions are used.
+    hopper: bool,
 }
 
 struct Inner {
@@ -86,6 +91,17 @@ impl Device {
     pub fn capability(&self) -> Result<Capability, CudaError> {
         let (major, minor) = self.inner.context.compute_capability()?;
         Ok(Capability { major, minor })
+    }
+
+    /// Whether the kernels written for Hopper run here.
+    pub(crate) fn hopper(&self) -> bool {
+        self.hopper
+    }
+
+    /// The same card by the kernels that run on every generation, for their tests.
+    #[cfg(test)]
+    pub(crate) fn common(&self) -> Self {
+        Self { hopper: false, ..self.clone() }
     }
 
     /// Free and total memory as the driver sees them; what the pool keeps counts as used.
@@ -176,7 +192,9 @@ impl Device {
         keep_pool(&context)?;
         let stream = context.new_stream()?;
         let library = Library::open(&stream)?;
-        Ok(Self { inner: Arc::new(Inner { library, images: Images::default(), stream, context, poison }) })
+        let hopper = context.compute_capability()? == HOPPER && images::built_for_hopper();
+        let inner = Inner { library, images: Images::default(), stream, context, poison };
+        Ok(Self { inner: Arc::new(inner), hopper })
     }
 }
 

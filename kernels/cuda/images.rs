@@ -15,9 +15,18 @@ use super::CudaError;
 mod table {
     include!(concat!(env!("OUT_DIR"), "/images.rs"));
 
+    pub(super) fn any(ending: &str) -> bool {
+        IMAGES.iter().any(|(name, _)| name.ends_with(ending))
+    }
+
     pub(super) fn find(name: &str) -> Option<&'static [u8]> {
         IMAGES.iter().find(|(n, _)| *n == name).map(|(_, b)| *b)
     }
+}
+
+/// Whether this build holds the images of Hopper's own instructions.
+pub(super) fn built_for_hopper() -> bool {
+    table::any("_sm90")
 }
 
 /// Functions by image and name.

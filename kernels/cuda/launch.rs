@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use cudarc::driver::{result, sys};
 
-use super::{CudaError, Device};
+use super::{CudaError, Device, TensorMap};
 
 /// Above this a kernel must be told that it may use more shared memory.
 const SHARED_WITHOUT_ASKING: usize = 48 * 1024;
@@ -45,6 +45,8 @@ pub(crate) enum Argument {
     I32(i32),
     I64(i64),
     F32(f32),
+    /// By value.
+    Map(TensorMap),
 }
 
 impl Argument {
@@ -58,13 +60,14 @@ impl Argument {
         Self::I64(i64::try_from(n).expect("a size fits 63 bits"))
     }
 
-    /// The value's bytes at the low end of a word; the driver reads as many as the parameter has.
-    fn word(self) -> u64 {
+    /// Where the value stands; the driver reads as many bytes as the parameter has.
+    fn place(&self) -> *mut c_void {
         match self {
-            Self::Pointer(address) => address,
-            Self::I32(n) => u64::from(n.cast_unsigned()),
-            Self::I64(n) => n.cast_unsigned(),
-            Self::F32(x) => u64::from(x.to_bits()),
+            Self::Pointer(address) => std::ptr::from_ref(address).cast_mut().cast(),
+            Self::I32(n) => std::ptr::from_ref(n).cast_mut().cast(),
+            Self::I64(n) => std::ptr::from_ref(n).cast_mut().cast(),
+            Self::F32(x) => std::ptr::from_ref(x).cast_mut().cast(),
+            Self::Map(map) => std::ptr::from_ref(map).cast_mut().cast(),
         }
     }
 }
@@ -97,9 +100,7 @@ impl Device {
                 )?;
             }
         }
-        let mut words: Vec<u64> = arguments.iter().map(|a| a.word()).collect();
-        let mut pointers: Vec<*mut c_void> =
-            words.iter_mut().map(|word| std::ptr::from_mut(word).cast()).collect();
+        let mut places: Vec<*mut c_void> = arguments.iter().map(Argument::place).collect();
         let narrow = |n: usize| u32::try_from(n).expect("a grid fits 32 bits");
         let blocks = (narrow(grid.blocks.0), narrow(grid.blocks.1), narrow(grid.blocks.2));
         // SAFETY: the caller vouches for the arguments.
@@ -110,7 +111,7 @@ impl Device {
                 (narrow(grid.threads), 1, 1),
                 narrow(grid.shared),
                 self.stream().cu_stream(),
-                &mut pointers,
+                &mut places,
             )?;
         }
         Ok(())

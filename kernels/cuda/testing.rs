@@ -50,9 +50,22 @@ impl Gpu {
         &self.poisoned
     }
 
+    /// The same device by each set of its kernels: those of its generation, then those of every generation.
+    pub(crate) fn variants(&self) -> Vec<(&'static str, crate::Device)> {
+        let crate::Device::Cuda(device) = &self.poisoned else { unreachable!("opened as a GPU") };
+        let common = ("common", crate::Device::Cuda(device.common()));
+        let own = ("hopper", self.poisoned.clone());
+        if device.hopper() { vec![own, common] } else { vec![common] }
+    }
+
     /// The device on which [`Gpu::rate`] expects its operands.
     pub(crate) fn timed(&self) -> crate::Device {
         crate::Device::Cuda(self.plain.clone())
+    }
+
+    /// `tensor`, of bfloat16, for one of [`Gpu::variants`].
+    pub(crate) fn copied(tensor: &Tensor, device: &crate::Device) -> Tensor {
+        Tensor::from_f32(tensor.to_f32().unwrap(), tensor.shape(), DType::BF16, device).unwrap()
     }
 
     /// Numbers from −`reach` to `reach` that bfloat16 holds exactly, in that format on the GPU.

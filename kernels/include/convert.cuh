@@ -24,9 +24,8 @@ __device__ __forceinline__ float2 unpack(uint32_t pair) {
     return __bfloat1622float2(*reinterpret_cast<__nv_bfloat162*>(&pair));
 }
 
-// Eight neighbours; the address must be a multiple of 16 bytes.
-__device__ __forceinline__ void load8(const bf16* from, float (&to)[8]) {
-    uint4 raw = *reinterpret_cast<const uint4*>(from);
+// Eight neighbours as they are stored.
+__device__ __forceinline__ void unpack8(const uint4& raw, float (&to)[8]) {
     uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -34,6 +33,11 @@ __device__ __forceinline__ void load8(const bf16* from, float (&to)[8]) {
         to[2 * i] = pair.x;
         to[2 * i + 1] = pair.y;
     }
+}
+
+// Eight neighbours; the address must be a multiple of 16 bytes.
+__device__ __forceinline__ void load8(const bf16* from, float (&to)[8]) {
+    unpack8(*reinterpret_cast<const uint4*>(from), to);
 }
 
 __device__ __forceinline__ void load8(const float* from, float (&to)[8]) {
@@ -47,14 +51,16 @@ __device__ __forceinline__ void load8(const float* from, float (&to)[8]) {
     }
 }
 
-__device__ __forceinline__ void store8(bf16* to, const float (&from)[8]) {
+__device__ __forceinline__ uint4 pack8(const float (&from)[8]) {
     uint4 raw;
     raw.x = pack(from[0], from[1]);
     raw.y = pack(from[2], from[3]);
     raw.z = pack(from[4], from[5]);
     raw.w = pack(from[6], from[7]);
-    *reinterpret_cast<uint4*>(to) = raw;
+    return raw;
 }
+
+__device__ __forceinline__ void store8(bf16* to, const float (&from)[8]) { *reinterpret_cast<uint4*>(to) = pack8(from); }
 
 __device__ __forceinline__ void store8(float* to, const float (&from)[8]) {
     reinterpret_cast<float4*>(to)[0] = make_float4(from[0], from[1], from[2], from[3]);

@@ -55,3 +55,10 @@ template <int N> __device__ __forceinline__ void copy_wait() { asm volatile("cp.
 __device__ __forceinline__ void store_shared(uint32_t address, uint32_t low, uint32_t high) {
     asm volatile("st.shared.v2.b32 [%0], {%1, %2};\n" ::"r"(address), "r"(low), "r"(high) : "memory");
 }
+
+// Four neighbouring words; the address must be a multiple of 16 bytes.
+__device__ __forceinline__ void store_shared(uint32_t address, const uint4& words) {
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};\n" ::"r"(address), "r"(words.x), "r"(words.y), "r"(words.z),
+                 "r"(words.w)
+                 : "memory");
+}

@@ -1,4 +1,4 @@
-//! A block a row, the row held in shared memory as float32.
+//! The widths of the published models: a warp a row, held in registers. Any other: a block a row, held in shared memory.
 
 use super::{Affine, NAME};
 use crate::cuda::{Argument, Device, Grid, cast, empty, pointer};
@@ -15,17 +15,27 @@ pub(super) fn layer_norm(device: &Device, x: &Tensor, affine: &Affine, epsilon: 
     let out = empty(device, x.shape(), DType::BF16)?;
     let shift = cast(NAME, affine.shift, DType::F32)?;
     let scale = cast(NAME, affine.scale, DType::F32)?;
+    let in_registers = match width {
+        1536 => Some("layer_norm_modulate_1536"),
+        5120 => Some("layer_norm_modulate_5120"),
+        _ => None,
+    };
     let arguments = [
         pointer(NAME, x, DType::BF16)?,
         pointer(NAME, &shift, DType::F32)?,
         pointer(NAME, &scale, DType::F32)?,
         pointer(NAME, &out, DType::BF16)?,
-        Argument::int(width),
+        Argument::int(if in_registers.is_some() { x.dim(0) } else { width }),
         Argument::F32(affine.scale_offset),
         Argument::F32(epsilon),
     ];
-    let grid = Grid { shared: width * size_of::<f32>(), ..Grid::rows(x.dim(0)) };
-    // SAFETY: x and out are `[rows, width]`, shift and scale `[width]`, and shared memory holds one row.
-    unsafe { device.launch("layer_norm_modulate/kernel", "layer_norm_modulate", grid, &arguments)? };
+    let block_a_row = Grid { shared: width * size_of::<f32>(), ..Grid::rows(x.dim(0)) };
+    let (function, grid) = match in_registers {
+        Some(function) => (function, Grid::warps(x.dim(0))),
+        None => ("layer_norm_modulate", block_a_row),
+    };
+    // SAFETY: x and out are `[rows, width]`, shift and scale `[width]`; a kernel without a width has it in its name, and
+    // for the other shared memory holds one row.
+    unsafe { device.launch("layer_norm_modulate/kernel", function, grid, &arguments)? };
     Ok(out)
 }

@@ -1,4 +1,5 @@
-// layer_norm_modulate: out = norm(x)·(offset + scale) + shift, one block a row, the row kept in shared memory.
+// layer_norm_modulate: out = norm(x)·(offset + scale) + shift. Rows of the published widths are a warp's and stay in its
+// registers; any other is a block's and stays in shared memory.
 // Reads x once and writes out once; the norm is rounded to bfloat16 before it is scaled, as it is published.
 #include "convert.cuh"
 #include "reduce.cuh"
@@ -66,3 +67,51 @@ extern "C" __global__ void __launch_bounds__(256) layer_norm_modulate_f32(const 
                                                                           float offset, float epsilon) {
     layer_norm(x, shift, scale, out, width, offset, epsilon);
 }
+
+// Rows of 256·CHUNKS elements, a warp each; all of a row's loads are under way before the first is used.
+template <int CHUNKS>
+__device__ __forceinline__ void layer_norm_in_registers(const bf16* x, const float* shift, const float* scale, bf16* out,
+                                                        int rows, float offset, float epsilon) {
+    constexpr int WIDTH = 256 * CHUNKS;
+    const long long row = (long long)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
+    if (row >= rows) return;
+    const int first = (threadIdx.x & 31) * 8;
+    x += row * WIDTH + first;
+    out += row * WIDTH + first;
+    uint4 raw[CHUNKS];
+#pragma unroll
+    for (int i = 0; i < CHUNKS; ++i) raw[i] = *reinterpret_cast<const uint4*>(x + 256 * i);
+    float sum = 0.0f, squares = 0.0f, v[8];
+#pragma unroll
+    for (int i = 0; i < CHUNKS; ++i) {
+        unpack8(raw[i], v);
+#pragma unroll
+        for (int j = 0; j < 8; ++j) sum += v[j];
+    }
+    const float mean = warp_sum(sum) / WIDTH;
+#pragma unroll
+    for (int i = 0; i < CHUNKS; ++i) {
+        unpack8(raw[i], v);
+#pragma unroll
+        for (int j = 0; j < 8; ++j) squares += (v[j] - mean) * (v[j] - mean);
+    }
+    const float factor = rsqrtf(warp_sum(squares) / WIDTH + epsilon);
+#pragma unroll
+    for (int i = 0; i < CHUNKS; ++i) {
+        float a[8], b[8];
+        load8(scale + first + 256 * i, a);
+        load8(shift + first + 256 * i, b);
+        unpack8(raw[i], v);
+#pragma unroll
+        for (int j = 0; j < 8; ++j) v[j] = rounded((v[j] - mean) * factor) * (offset + a[j]) + b[j];
+        store8(out + 256 * i, v);
+    }
+}
+
+#define LAYER_NORM_IN_REGISTERS(WIDTH)                                                                               \
+    extern "C" __global__ void __launch_bounds__(256) layer_norm_modulate_##WIDTH(                                    \
+        const bf16* x, const float* shift, const float* scale, bf16* out, int rows, float offset, float epsilon) {    \
+        layer_norm_in_registers<WIDTH / 256>(x, shift, scale, out, rows, offset, epsilon);                            \
+    }
+LAYER_NORM_IN_REGISTERS(1536)
+LAYER_NORM_IN_REGISTERS(5120)

@@ -28,8 +28,10 @@ fn cuda_agrees_with_the_definition() {
 #[test]
 fn rates() {
     let Some(mut gpu) = Gpu::for_test("rms_norm_rope") else { return };
-    let (x, weight) = (gpu.filled(&[32760, 1536], 1.0), gpu.filled(&[1536], 1.0));
-    let rope = RopeTable::new([21, 30, 52], 128, &gpu.timed()).unwrap();
-    let work = Work { operations: 0.0, bytes: 4.0 * x.count() as f64 };
-    gpu.rate("32760x1536", work, || rms_norm_rope(&x, &weight, 1e-6, Some(&rope)));
+    for width in [1536, 5120] {
+        let (x, weight) = (gpu.filled(&[32760, width], 1.0), gpu.filled(&[width], 1.0));
+        let rope = RopeTable::new([21, 30, 52], 128, &gpu.timed()).unwrap();
+        let work = Work { operations: 0.0, bytes: 4.0 * x.count() as f64 };
+        gpu.rate(&format!("32760x{width}"), work, || rms_norm_rope(&x, &weight, 1e-6, Some(&rope)));
+    }
 }

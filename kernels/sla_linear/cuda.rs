@@ -10,6 +10,8 @@ const HEAD: usize = 128;
 const TILE: usize = 64;
 /// Blocks that keep every multiprocessor of the largest card busy twice over; more chunks cost memory.
 const BLOCKS_WANTED: usize = 264;
+/// Rows of a head's matrix that a block of the folding kernel takes.
+const FOLD_ROWS: usize = 4;
 /// Tokens a block of the last kernel takes.
 const APPLY_TOKENS: usize = 128;
 
@@ -59,9 +61,9 @@ pub(super) fn sla_linear(device: &Device, branch: &SlaLinear) -> Result<Tensor> 
     let tiles = |rows: usize| 2 * HEAD * rows;
     // SAFETY: tokens are rows of `heads` heads; the buffers between the kernels have the shapes their heads describe.
     unsafe {
-        let grid = Grid { blocks: (chunks, heads, 1), threads: 256, shared: tiles(2 * TILE) };
+        let grid = Grid { blocks: (chunks, heads, 1), threads: 256, shared: tiles(3 * TILE) };
         device.launch(IMAGE, "sla_linear_sum", grid, &sum)?;
-        let grid = Grid { blocks: (HEAD / 16, heads, 1), threads: 128, shared: 0 };
+        let grid = Grid { blocks: (HEAD / FOLD_ROWS, heads, 1), threads: 128, shared: 0 };
         device.launch(IMAGE, "sla_linear_fold", grid, &fold)?;
         let blocks = (tokens.div_ceil(APPLY_TOKENS), heads, 1);
         let grid = Grid { blocks, threads: 256, shared: tiles(APPLY_TOKENS + HEAD) };

@@ -1,4 +1,4 @@
-//! The mean of the keys, the means of blocks, then scores and choice of one query block a thread block.
+//! The mean of the keys, the means of blocks, then scores and choice of a few query blocks a thread block.
 
 use super::{BlockMap, BlockSize, NAME, chosen_count};
 use crate::cuda::{Argument, Device, Grid, empty, pointer};
@@ -10,6 +10,10 @@ const MEAN_CHUNK: usize = 256;
 const CHANNELS: usize = 256;
 /// Most key blocks that can be sorted in shared memory.
 const MOST_KEY_BLOCKS: usize = 4096;
+
+/// Query blocks of one head that a thread block takes, as long as their keys stay within 64 KiB of shared memory.
+const TOGETHER: usize = 4;
+const MOST_SLOTS_TOGETHER: usize = 2048;
 
 pub(super) fn sla_mask(
     device: &Device,
@@ -30,19 +34,25 @@ pub(super) fn sla_mask(
     let (count, slots) = (chosen_count(ratio, key_blocks), key_blocks.next_power_of_two().max(2));
     let chosen = empty(device, &[heads, query_blocks, count], DType::U32)?;
     let arguments = [
-        pointer(NAME, &pooled_q, DType::F32)?,
-        pointer(NAME, &pooled_k, DType::F32)?,
+        pointer(NAME, &pooled_q, DType::BF16)?,
+        pointer(NAME, &pooled_k, DType::BF16)?,
         pointer(NAME, &chosen, DType::U32)?,
+        Argument::int(query_blocks),
         Argument::int(key_blocks),
         Argument::int(slots),
         Argument::int(count),
         Argument::int(width),
         Argument::int(width / heads),
     ];
-    let shared = slots * size_of::<u64>();
-    let grid = Grid { blocks: (query_blocks, heads, 1), shared, ..Grid::rows(1) };
-    // SAFETY: the pools are `[blocks, width]` float32; shared memory holds `slots` keys; count ≤ key blocks ≤ slots.
-    unsafe { device.launch(IMAGE, "sla_mask_top", grid, &arguments)? };
+    let (function, together) = match width / heads {
+        128 if slots <= MOST_SLOTS_TOGETHER => ("sla_mask_top_128", TOGETHER),
+        _ => ("sla_mask_top", 1),
+    };
+    let blocks = (query_blocks.div_ceil(together), heads, 1);
+    let grid = Grid { blocks, shared: together * slots * size_of::<u64>(), ..Grid::rows(1) };
+    // SAFETY: the pools are `[blocks, width]` bfloat16; shared memory holds `slots` keys for each of the query blocks taken
+    // together; count ≤ key blocks ≤ slots.
+    unsafe { device.launch(IMAGE, function, grid, &arguments)? };
     Ok(BlockMap { chosen, size })
 }
 
@@ -80,17 +90,17 @@ fn mean(device: &Device, x: &Tensor) -> Result<Tensor> {
 fn pool(device: &Device, x: &Tensor, mean: Option<&Tensor>, block: usize) -> Result<Tensor> {
     let (tokens, width) = (x.dim(0), x.dim(1));
     let blocks = tokens.div_ceil(block);
-    let pooled = empty(device, &[blocks, width], DType::F32)?;
+    let pooled = empty(device, &[blocks, width], DType::BF16)?;
     let arguments = [
         pointer(NAME, x, DType::BF16)?,
         crate::cuda::optional(NAME, mean, DType::F32)?,
-        pointer(NAME, &pooled, DType::F32)?,
+        pointer(NAME, &pooled, DType::BF16)?,
         Argument::int(tokens),
         Argument::int(block),
         Argument::int(width),
     ];
     let grid = Grid { blocks: (blocks, width.div_ceil(CHANNELS), 1), ..Grid::rows(1) };
-    // SAFETY: x is `[tokens, width]`, pooled `[blocks, width]`, the mean `[width]`.
+    // SAFETY: x is `[tokens, width]`, pooled `[blocks, width]` bfloat16, the mean `[width]`.
     unsafe { device.launch(IMAGE, "sla_mask_pool", grid, &arguments)? };
     Ok(pooled)
 }

@@ -3,8 +3,9 @@
 use super::{BlockSize, sla_mask};
 use crate::cuda::testing::{Gpu, Work};
 
-/// Scores that differ by a rounding may change places at the edge of the choice.
-const SHARED: f64 = 0.97;
+/// Scores that differ by a rounding may change places at the edge of the choice: this share of it, or two of a small one.
+const LOST: f64 = 0.03;
+const LOST_OF_FEW: f64 = 2.0;
 
 #[test]
 fn cuda_chooses_what_the_definition_chooses() {
@@ -26,9 +27,9 @@ fn cuda_chooses_what_the_definition_chooses() {
         let rows = || expected.chunks_exact(count).zip(found.chunks_exact(count));
         assert!(rows().all(|(_, found)| found.is_sorted_by(|a, b| a < b)), "ascending, none twice");
         let shared: usize = rows().map(|(a, b)| b.iter().filter(|block| a.contains(block)).count()).sum();
-        let share = shared as f64 / expected.len() as f64;
-        eprintln!("| sla_mask | {tokens} tokens, {queries}x{keys} | {share:.4} shared of {SHARED} | | |");
-        assert!(share >= SHARED, "{share} of the choice is shared");
+        let (lost, all) = (expected.len() - shared, expected.len());
+        eprintln!("| sla_mask | {tokens} tokens, {queries}x{keys} | {lost} of {all} chosen otherwise | | |");
+        assert!(lost as f64 <= (LOST * all as f64).max(LOST_OF_FEW), "{lost} of {all} chosen otherwise");
     }
 }
 

@@ -1,7 +1,7 @@
-//! The published block sizes run on the tensor cores; any other sizes and head lengths a warp a query.
+//! The published block sizes run on the tensor cores, on Hopper by kernels of their own; any other sizes and head lengths a warp a query.
 
 use super::NAME;
-use crate::cuda::{Argument, Device, Grid, empty, pointer};
+use crate::cuda::{Argument, Device, FlashHopper, Grid, empty, pointer};
 use crate::sla_mask::BlockMap;
 use crate::{DType, Error, Result, Tensor};
 
@@ -21,6 +21,31 @@ pub(super) fn sparse_attention(
     let [heads, query_blocks, count] = map.chosen.axes(NAME, "map")?;
     let head_length = width / heads;
     let out = empty(device, q.shape(), DType::BF16)?;
+    let scale = Argument::F32(1.0 / (head_length as f32).sqrt());
+    let flash = FlashHopper::of(device, head_length, map.size.queries);
+    if let Some(flash) = flash.filter(|_| [64, 128].contains(&map.size.keys)) {
+        let arguments = [
+            FlashHopper::map(NAME, q)?,
+            FlashHopper::map(NAME, k)?,
+            FlashHopper::map(NAME, v)?,
+            pointer(NAME, &out, DType::BF16)?,
+            pointer(NAME, &map.chosen, DType::U32)?,
+            Argument::int(count),
+            Argument::int(map.size.keys),
+            Argument::int(tokens),
+            Argument::int(heads),
+            scale,
+        ];
+        let function = match flash {
+            FlashHopper::Queries128 => "sparse_attention_hopper_128",
+            FlashHopper::Queries64 => "sparse_attention_hopper_64",
+        };
+        let grid = flash.grid(device, tokens, heads)?;
+        // SAFETY: all are rows of `heads` times 128 bfloat16, as the maps say; the list names blocks of these tokens, in
+        // ascending order, for every block of queries.
+        unsafe { device.launch("sparse_attention/kernel_sm90", function, grid, &arguments)? };
+        return Ok(out);
+    }
     let arguments = [
         pointer(NAME, q, DType::BF16)?,
         pointer(NAME, k, DType::BF16)?,
@@ -34,7 +59,7 @@ pub(super) fn sparse_attention(
         Argument::int(tokens),
         Argument::int(width),
         Argument::int(head_length),
-        Argument::F32(1.0 / (head_length as f32).sqrt()),
+        scale,
     ];
     let shared = |queries: usize| 2 * 128 * (queries + 4 * KEY_TILE);
     let whole_tiles = map.size.keys.is_multiple_of(KEY_TILE);

@@ -17,16 +17,22 @@ fn cuda_agrees_with_the_definition() {
         (129, 1, 128, (128, 64), 1.0),
         (77, 2, 16, (16, 8), 0.3),
         (2000, 12, 128, (128, 64), 0.1),
+        (1500, 2, 128, (128, 128), 0.3),
+        (700, 2, 128, (64, 64), 0.4),
+        (333, 1, 128, (64, 128), 1.0),
     ];
     for (tokens, heads, head, (queries, keys), ratio) in cases {
         let [q, k, v] = [2.0, 2.0, 1.0].map(|reach| gpu.tensor(&[tokens, heads * head], reach));
         let map = sla_mask(&q.cpu, &k.cpu, heads, BlockSize { queries, keys }, ratio).unwrap();
         let cpu = sparse_attention(&q.cpu, &k.cpu, &v.cpu, &map).unwrap();
-        let chosen =
-            Tensor::from_u32(map.chosen.to_u32().unwrap(), map.chosen.shape(), gpu.device()).unwrap();
-        let map = BlockMap { chosen, size: map.size };
-        let cuda = sparse_attention(&q.cuda, &k.cuda, &v.cuda, &map).unwrap();
-        gpu.check(&format!("{tokens} tokens, {heads} heads of {head}, {queries}x{keys}"), &cpu, &cuda, BOUND);
+        for (kernels, here) in gpu.variants() {
+            let [q, k, v] = [&q, &k, &v].map(|x| Gpu::copied(&x.cuda, &here));
+            let chosen = Tensor::from_u32(map.chosen.to_u32().unwrap(), map.chosen.shape(), &here).unwrap();
+            let map = BlockMap { chosen, size: map.size };
+            let cuda = sparse_attention(&q, &k, &v, &map).unwrap();
+            let case = format!("{tokens} tokens, {heads} heads of {head}, {queries}x{keys}, {kernels}");
+            gpu.check(&case, &cpu, &cuda, BOUND);
+        }
     }
 }
 

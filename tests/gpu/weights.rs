@@ -8,7 +8,7 @@ use wanserve::engine::weights::{RawTensor, WeightError, WeightSource, WeightType
 pub(crate) struct RandomWeights;
 
 /// Numbers made before they repeat.
-const STRETCH: usize = 1 << 18;
+const STRETCH: usize = 1 << 14;
 
 impl WeightSource for RandomWeights {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<RawTensor<'_>, WeightError> {

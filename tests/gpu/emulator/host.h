@@ -49,6 +49,7 @@ inline float __shfl_xor_sync(unsigned, float value, int step) {
     emulated_warp(SHUFFLE, &slot);
     return slot.result;
 }
+inline void __syncwarp() { __shfl_xor_sync(0xffffffffu, 0.0f, 0); }
 
 struct __nv_bfloat16 { uint16_t bits; };
 struct __nv_bfloat162 { __nv_bfloat16 x, y; };

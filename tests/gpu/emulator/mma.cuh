@@ -30,3 +30,4 @@ inline void store_shared(uint32_t address, uint32_t low, uint32_t high) {
     const uint32_t words[2] = {low, high};
     memcpy(emulated_shared + address, words, 8);
 }
+inline void store_shared(uint32_t address, const uint4& words) { memcpy(emulated_shared + address, &words, 16); }

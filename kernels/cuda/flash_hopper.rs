@@ -1,0 +1,56 @@
+//! What dense and sparse attention share on Hopper: the kernels of `include/flash_hopper.cuh`, for heads of 128 channels.
+
+use super::{Argument, BoxRow, Device, Grid, TensorMap, address};
+use crate::{DType, Result, Tensor};
+
+/// Rows and columns of one box; the kernels copy tiles in these.
+const BOX: usize = 64;
+/// Bytes of a token's channels of one head.
+const TOKEN: usize = 2 * FlashHopper::HEAD;
+/// Steps of keys and of values that are in shared memory at a time.
+const STAGES: usize = 2;
+
+/// A variant of the kernel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum FlashHopper {
+    /// 128 queries a block, 128 keys a step, one block a multiprocessor.
+    Queries128,
+    /// 64 queries a block, 64 keys a step, two blocks a multiprocessor.
+    Queries64,
+}
+
+impl FlashHopper {
+    /// Channels of a head.
+    pub(crate) const HEAD: usize = 128;
+
+    /// The variant for blocks of so many queries, on a device that has one.
+    pub(crate) fn of(device: &Device, head: usize, queries: usize) -> Option<Self> {
+        match queries {
+            _ if !device.hopper() || head != Self::HEAD => None,
+            128 => Some(Self::Queries128),
+            64 => Some(Self::Queries64),
+            _ => None,
+        }
+    }
+
+    /// Thread blocks that walk over all blocks of `queries` rows and all heads.
+    pub(crate) fn grid(self, device: &Device, queries: usize, heads: usize) -> Result<Grid> {
+        let (block, step, resident) = match self {
+            Self::Queries128 => (128, 128, 1),
+            Self::Queries64 => (64, 64, 2),
+        };
+        let blocks = queries.div_ceil(block) * heads;
+        // One warpgroup a 64 queries and one that feeds them; tiles begin at 1024 bytes; two barriers for the queries and
+        // four a stage.
+        let shared = 1024 + block * TOKEN + 2 * STAGES * step * TOKEN + 8 * (2 + 4 * STAGES);
+        let most = device.multiprocessors()? * resident;
+        Ok(Grid { blocks: (blocks.min(most), 1, 1), threads: 2 * block + 128, shared })
+    }
+
+    /// `tensor` `[tokens, heads · 128]` as the kernels' copies see it.
+    pub(crate) fn map(operator: &'static str, tensor: &Tensor) -> Result<Argument> {
+        let extents = [tensor.dim(1), tensor.dim(0)];
+        let address = address(operator, tensor, DType::BF16)?;
+        Ok(Argument::Map(TensorMap::new(address, extents, [BOX, BOX], [1, 1], BoxRow::Bytes128)?))
+    }
+}
