@@ -1,4 +1,4 @@
-//! The definition: norm and SiLU on the way into a padded copy, then windows over that copy.
+//! The definition: norm and SiLU on the way into a padded copy, windows over that copy, norm and SiLU over the result.
 
 use rayon::prelude::*;
 
@@ -49,6 +49,11 @@ pub(super) fn causal_conv3d(x: &Tensor, filter: &PackedFilter, around: &Around) 
     let mut out = vec![0.0; shape.iter().product()];
     let window = Window { padded, output: [height, width], stride: [stride, 1, 1] };
     Convolution { filter, input: &input, window, residual: residual.as_deref() }.run(&mut out);
+    if let Some(gamma) = around.then {
+        let gamma = gamma.cpu(NAME)?;
+        let gamma: &[f32] = &gamma;
+        out.par_chunks_exact_mut(width * filter.outputs).for_each(|line| norm_silu(line, gamma));
+    }
     Tensor::from_cpu(out, &shape)
 }
 
@@ -107,12 +112,26 @@ mod tests {
     }
 
     #[test]
+    fn norm_after_equals_norm_before_the_next() {
+        let shape = [8, 8, 3, 3, 3];
+        let filter = Conv3d::new(&numbers(&shape, 1), shape, &numbers(&[8], 2), &Device::Cpu).unwrap();
+        let x = Tensor::from_cpu(numbers(&[3, 3, 4, 8], 3), &[3, 3, 4, 8]).unwrap();
+        let gamma = Tensor::from_cpu(numbers(&[8], 4), &[8]).unwrap();
+        let run = |x: &Tensor, norm, then| {
+            causal_conv3d(x, &filter, &Around { norm, then, ..Around::NOTHING }).unwrap()
+        };
+        let before = run(&run(&x, None, None), Some(&gamma), None);
+        let after = run(&run(&x, None, Some(&gamma)), None, None);
+        assert_eq!(before.to_f32().unwrap(), after.to_f32().unwrap());
+    }
+
+    #[test]
     fn a_chunk_with_its_history_equals_the_whole() {
         let shape = [8, 8, 3, 3, 3];
         let filter = Conv3d::new(&numbers(&shape, 1), shape, &numbers(&[8], 2), &Device::Cpu).unwrap();
         let x = Tensor::from_cpu(numbers(&[5, 3, 4, 8], 3), &[5, 3, 4, 8]).unwrap();
         let gamma = Tensor::from_cpu(numbers(&[8], 4), &[8]).unwrap();
-        let around = |history| Around { history, norm: Some(&gamma), residual: Some(&x), time_stride: 1 };
+        let around = |history| Around { history, norm: Some(&gamma), residual: Some(&x), ..Around::NOTHING };
         let whole = causal_conv3d(&x, &filter, &around(None)).unwrap();
 
         let (first, history, second) = (x.rows(0..3).unwrap(), x.rows(1..3).unwrap(), x.rows(3..5).unwrap());

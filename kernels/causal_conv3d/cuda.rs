@@ -1,9 +1,11 @@
 //! Norm and SiLU in a pass of their own over history and chunk together (27 taps would repeat them in the load), then one
-//! implicit product with bias and residual in its store.
+//! implicit product with bias and residual in its store; on Hopper the norm over the result too.
 
 use super::{Around, NAME};
+use crate::channel_norm::cuda::lanes;
 use crate::cuda::{
-    Argument, Buffer, ConvolutionTile, Device, Grid, PackedFilter, cast, empty, optional, pointer,
+    Argument, Buffer, Convolution, ConvolutionTile, Device, Grid, PackedFilter, cast, empty, optional,
+    pointer,
 };
 use crate::{DType, Error, Result, Tensor};
 
@@ -34,34 +36,96 @@ pub(super) fn causal_conv3d(x: &Tensor, filter: &Filter, around: &Around) -> Res
     let before = kt - stride;
     let input = Input::of(filter, x, around)?;
     let shape = [(before + frames - kt) / stride + 1, height, width, filter.outputs];
+    let before = before - (input.frames.dim(0) - frames);
+    let then = around.then.map(|gamma| cast(NAME, gamma, DType::F32)).transpose()?;
+    let history = input.history.as_ref();
+    let (out, normed) = if filter.device.hopper() {
+        let with_norm = then.as_ref().filter(|_| Convolution::norms(filter.outputs));
+        let convolution = Convolution {
+            operator: NAME,
+            x: &input.frames,
+            cache: history,
+            before,
+            filter: &filter.packed,
+            taps: filter.kernel,
+            stride: [stride, 1],
+            padding: [kh / 2, kw / 2],
+            phases: 1,
+            size: [shape[0], height, width],
+            outputs: filter.outputs,
+            residual: around.residual,
+            then: with_norm,
+        };
+        (convolution.run(&filter.device)?, with_norm.is_some())
+    } else {
+        (common(filter, &input.frames, history, before, shape, around)?, false)
+    };
+    match then.filter(|_| !normed) {
+        Some(gamma) => {
+            let result = empty(&filter.device, &shape, DType::BF16)?;
+            norm_silu(&filter.device, &out, &gamma, &result)?;
+            Ok(result)
+        }
+        None => Ok(out),
+    }
+}
+
+/// The product on the tensor cores of every generation; gives `shape`.
+fn common(
+    filter: &Filter,
+    x: &Tensor,
+    history: Option<&Tensor>,
+    before: usize,
+    shape: [usize; 4],
+    around: &Around,
+) -> Result<Tensor> {
+    let [kt, kh, kw] = filter.kernel;
+    let [_, height, width, outputs] = shape;
     let out = empty(&filter.device, &shape, DType::BF16)?;
     let mut arguments = vec![
-        pointer(NAME, &input.frames, DType::BF16)?,
-        optional(NAME, input.history.as_ref(), DType::BF16)?,
+        pointer(NAME, x, DType::BF16)?,
+        optional(NAME, history, DType::BF16)?,
         pointer(NAME, &filter.packed.weight, DType::BF16)?,
         pointer(NAME, &filter.packed.bias, DType::F32)?,
         optional(NAME, around.residual, DType::BF16)?,
         pointer(NAME, &out, DType::BF16)?,
     ];
-    let remembered = input.history.as_ref().map_or(0, |history| history.dim(0));
-    let before = before - (input.frames.dim(0) - frames);
-    arguments.extend([input.frames.dim(0), height, width, filter.packed.inputs].map(Argument::int));
+    let remembered = history.map_or(0, |history| history.dim(0));
+    arguments.extend([x.dim(0), height, width, filter.packed.inputs].map(Argument::int));
     arguments.extend([before, remembered].map(Argument::int));
     arguments.extend(shape.map(Argument::int));
     arguments.extend([kt, kh, kw].map(Argument::int));
     // Stride in time and space, padding above and left, magnification.
-    arguments.extend([stride, 1, kh / 2, kw / 2, 1].map(Argument::int));
-    let tile = ConvolutionTile::of(filter.outputs);
+    arguments.extend([around.time_stride, 1, kh / 2, kw / 2, 1].map(Argument::int));
+    let tile = ConvolutionTile::of(outputs);
     let function = match tile {
         ConvolutionTile::C128 => "causal_conv3d_128",
         ConvolutionTile::C96 => "causal_conv3d_96",
         ConvolutionTile::C64 => "causal_conv3d_64",
         ConvolutionTile::C32 => "causal_conv3d_32",
     };
-    let grid = tile.grid(shape[0] * height * width, filter.outputs);
+    let grid = tile.grid(shape[0] * height * width, outputs);
     // SAFETY: the frames, the filter and the output have the extents given; residual and output one shape.
     unsafe { filter.device.launch(IMAGE, function, grid, &arguments)? };
     Ok(out)
+}
+
+/// silu(norm(x)) to `out`, both `[…, C]` of as many positions.
+fn norm_silu(device: &Device, x: &Tensor, gamma: &Tensor, out: &Tensor) -> Result<()> {
+    let channels = gamma.count();
+    let positions = x.count() / channels;
+    let arguments = [
+        pointer(NAME, x, DType::BF16)?,
+        pointer(NAME, gamma, DType::F32)?,
+        pointer(NAME, out, DType::BF16)?,
+        Argument::long(positions),
+        Argument::int(channels),
+        Argument::int(lanes(channels)),
+    ];
+    let grid = Grid::elements(positions * lanes(channels));
+    // SAFETY: x and out hold the same positions and channels.
+    unsafe { device.launch(IMAGE, "causal_conv3d_norm", grid, &arguments)? };
+    Ok(())
 }
 
 const IMAGE: &str = "causal_conv3d/kernel";
@@ -88,18 +152,7 @@ impl Input {
         let whole = Tensor::from_cuda(buffer, &shape, DType::BF16);
         let mut row = 0;
         for part in history.into_iter().chain([x]) {
-            let positions = part.count() / part.dim(3);
-            let arguments = [
-                pointer(NAME, part, DType::BF16)?,
-                pointer(NAME, &gamma, DType::F32)?,
-                pointer(NAME, &whole.rows(row..row + part.dim(0))?, DType::BF16)?,
-                Argument::long(positions),
-                Argument::int(part.dim(3)),
-            ];
-            // SAFETY: the part and its rows of the whole hold the same positions and channels.
-            unsafe {
-                filter.device.launch(IMAGE, "causal_conv3d_norm", Grid::warps(positions), &arguments)?;
-            }
+            norm_silu(&filter.device, part, &gamma, &whole.rows(row..row + part.dim(0))?)?;
             row += part.dim(0);
         }
         Ok(Self { frames: filter.packed.widen(NAME, &whole)?, history: None })

@@ -22,8 +22,8 @@ CONV_KERNEL(96)
 CONV_KERNEL(64)
 CONV_KERNEL(32)
 
-// silu(norm(x)), a warp a position.
+// silu(norm(x)).
 extern "C" __global__ void __launch_bounds__(256) causal_conv3d_norm(const bf16* x, const float* gamma, bf16* out,
-                                                                     long long positions, int channels) {
-    channel_norm<true>(x, gamma, out, positions, channels);
+                                                                     long long positions, int channels, int lanes) {
+    channel_norm<true>(x, gamma, out, positions, channels, lanes);
 }

@@ -1,5 +1,6 @@
 //! Convolution over time, height and width that sees no future frame, with what stands around it fused in:
-//! `out = conv(silu(norm(x))) + b + residual`, `norm(x) = x / max(‖x‖₂, 1e-12) · √C · gamma` over the channels.
+//! `out = conv(silu(norm(x))) + b + residual`, `norm(x) = x / max(‖x‖₂, 1e-12) · √C · gamma` over the channels; or
+//! `out = silu(norm(conv(x) + b + residual))`, for the convolution that follows.
 //! Height and width are padded with zeros to keep their size. In time, the last frames of the chunk before (or zeros at
 //! the start of a video) stand in front; a zero frame stays zero under norm and SiLU.
 
@@ -40,13 +41,15 @@ pub struct Around<'a> {
     pub norm: Option<&'a Tensor>,
     /// Added to the result, of its shape.
     pub residual: Option<&'a Tensor>,
+    /// `gamma` `[outputs]` of a norm over the result before SiLU; without it there is neither.
+    pub then: Option<&'a Tensor>,
     /// 1, or 2 to halve time.
     pub time_stride: usize,
 }
 
 impl Around<'_> {
     /// Nothing at all.
-    pub const NOTHING: Self = Self { history: None, norm: None, residual: None, time_stride: 1 };
+    pub const NOTHING: Self = Self { history: None, norm: None, residual: None, then: None, time_stride: 1 };
 }
 
 impl Conv3d {
@@ -88,6 +91,9 @@ pub fn causal_conv3d(x: &Tensor, filter: &Conv3d, around: &Around) -> Result<Ten
     }
     if let Some(gamma) = around.norm {
         gamma.check(NAME, "norm", &[channels])?;
+    }
+    if let Some(gamma) = around.then {
+        gamma.check(NAME, "then", &[filter.outputs])?;
     }
     if let Some(residual) = around.residual {
         residual.check(NAME, "residual", &[frames / stride, height, width, filter.outputs])?;

@@ -14,12 +14,13 @@ struct Case {
     history: usize,
     norm: bool,
     residual: bool,
+    then: bool,
     time_stride: usize,
 }
 
 impl Case {
     fn new(x: [usize; 4], outputs: usize, kernel: [usize; 3]) -> Self {
-        Self { x, outputs, kernel, history: 0, norm: false, residual: false, time_stride: 1 }
+        Self { x, outputs, kernel, history: 0, norm: false, residual: false, then: false, time_stride: 1 }
     }
 
     fn run(&self, gpu: &mut Gpu) {
@@ -32,24 +33,32 @@ impl Case {
         let history = gpu.tensor(&[self.history, height, width, inputs], 1.0);
         let gamma = gpu.float(&[inputs], 1.0);
         let residual = gpu.tensor(&[frames / self.time_stride, height, width, self.outputs], 1.0);
-        let here = gpu.device().clone();
-        let run = |device: &Device, x: &Tensor, history: &Tensor, gamma: &Tensor, residual: &Tensor| {
+        let then = gpu.float(&[self.outputs], 1.0);
+        let run = |device: &Device,
+                   x: &Tensor,
+                   history: &Tensor,
+                   [gamma, then]: [&Tensor; 2],
+                   residual: &Tensor| {
             let filter = Conv3d::new(&weight, shape, &bias, device).unwrap();
             let around = Around {
                 history: (self.history > 0).then_some(history),
                 norm: self.norm.then_some(gamma),
                 residual: self.residual.then_some(residual),
+                then: self.then.then_some(then),
                 time_stride: self.time_stride,
             };
             causal_conv3d(x, &filter, &around).unwrap()
         };
-        let cpu = run(&Device::Cpu, &x.cpu, &history.cpu, &gamma.cpu, &residual.cpu);
-        let cuda = run(&here, &x.cuda, &history.cuda, &gamma.cuda, &residual.cuda);
-        let Self { x, outputs, kernel, history, norm, residual, time_stride } = self;
+        let cpu = run(&Device::Cpu, &x.cpu, &history.cpu, [&gamma.cpu, &then.cpu], &residual.cpu);
+        let Self { outputs, kernel, norm, time_stride, .. } = self;
         let case = format!(
-            "{x:?} to {outputs}, {kernel:?}, history {history}, norm {norm}, residual {residual}, stride {time_stride}"
+            "{:?} to {outputs}, {kernel:?}, history {}, norm {norm}, residual {}, then {}, stride {time_stride}",
+            self.x, self.history, self.residual, self.then
         );
-        gpu.check(&case, &cpu, &cuda, BOUND);
+        for (kernels, here) in gpu.variants() {
+            let cuda = run(&here, &x.cuda, &history.cuda, [&gamma.cuda, &then.cuda], &residual.cuda);
+            gpu.check(&format!("{case}, {kernels}"), &cpu, &cuda, BOUND);
+        }
     }
 }
 
@@ -64,7 +73,12 @@ fn cuda_agrees_with_the_definition() {
     }
     Case { norm: true, residual: true, history: 2, ..Case::new([2, 13, 17, 96], 96, [3, 3, 3]) }
         .run(&mut gpu);
+    for outputs in [96, 192, 384] {
+        Case { then: true, residual: true, history: 1, ..Case::new([2, 17, 19, 40], outputs, [3, 3, 3]) }
+            .run(&mut gpu);
+    }
     Case { norm: true, ..Case::new([2, 12, 10, 96], 3, [3, 3, 3]) }.run(&mut gpu);
+    Case { norm: true, ..Case::new([1, 12, 10, 96], 32, [3, 3, 3]) }.run(&mut gpu);
     Case { norm: true, history: 2, ..Case::new([2, 8, 9, 192], 384, [3, 3, 3]) }.run(&mut gpu);
     Case { history: 2, ..Case::new([2, 6, 7, 384], 768, [3, 1, 1]) }.run(&mut gpu);
     Case { history: 1, time_stride: 2, ..Case::new([4, 6, 7, 40], 40, [3, 1, 1]) }.run(&mut gpu);

@@ -79,7 +79,7 @@ pub(super) fn conv2d(x: &Tensor, filters: &Filters) -> Result<Tensor> {
 }
 
 /// The taps of the 3-wide filter that fall on tap `index` of the 2-wide one.
-fn taps(second: usize, index: usize) -> std::ops::Range<usize> {
+pub(super) fn taps(second: usize, index: usize) -> std::ops::Range<usize> {
     match (second, index) {
         (0, 0) => 0..1,
         (0, _) => 1..3,

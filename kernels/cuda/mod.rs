@@ -3,6 +3,7 @@
 
 mod buffer;
 mod convolution;
+mod convolution_hopper;
 mod device;
 mod error;
 mod flash_hopper;
@@ -17,6 +18,7 @@ mod timing;
 
 pub use buffer::Buffer;
 pub(crate) use convolution::{ConvolutionTile, PackedFilter};
+pub(crate) use convolution_hopper::Convolution;
 pub use device::{Capability, Device, Memory};
 pub use error::CudaError;
 pub(crate) use flash_hopper::FlashHopper;

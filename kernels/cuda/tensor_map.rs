@@ -8,6 +8,7 @@ use super::CudaError;
 /// Bytes of a row of a box, whose 16-byte chunks the engine permutes so that products meet no bank conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BoxRow {
+    Bytes64,
     Bytes128,
 }
 
@@ -40,6 +41,7 @@ impl TensorMap {
             *span = narrow(count) * step;
         }
         let swizzle = match row {
+            BoxRow::Bytes64 => sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_64B,
             BoxRow::Bytes128 => sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_128B,
         };
         let mut map = sys::CUtensorMap { opaque: [0; 16] };

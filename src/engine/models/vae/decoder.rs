@@ -67,7 +67,7 @@ impl Decoder {
 
     fn chunk(&self, z: &Tensor, memory: &mut Memory) -> Result<Tensor, EngineError> {
         let x = pointwise(z, &self.conv2, Epilogue::None)?; // (t, h, w, z)
-        let x = memory.convolve(&x, &self.half.conv1, None, None)?; // (t, h, w, C)
+        let x = memory.convolve(&x, &self.half.conv1, Around::NOTHING)?; // (t, h, w, C)
         let mut x = self.half.middle.forward(&x, memory)?; // (t, h, w, C)
         for layer in &self.half.path {
             x = match layer {
@@ -126,15 +126,9 @@ impl Up {
 struct Memory(Stream);
 
 impl Past for Memory {
-    fn convolve(
-        &mut self,
-        x: &Tensor,
-        filter: &Conv3d,
-        norm: Option<&Tensor>,
-        residual: Option<&Tensor>,
-    ) -> Result<Tensor, EngineError> {
+    fn convolve(&mut self, x: &Tensor, filter: &Conv3d, around: Around) -> Result<Tensor, EngineError> {
         let slot = self.0.slot();
-        let around = Around { history: slot.history.as_ref(), norm, residual, time_stride: 1 };
+        let around = Around { history: slot.history.as_ref(), ..around };
         let out = causal_conv3d(x, filter, &around)?;
         slot.remember(x, filter.history(1))?;
         Ok(out)

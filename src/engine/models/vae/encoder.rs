@@ -8,7 +8,7 @@ use kernels::linear::{Epilogue, Linear};
 use kernels::{Device, Tensor};
 
 use super::VaeConfig;
-use super::layers::{Half, Past, Residual, from_the_start, pointwise};
+use super::layers::{Half, Past, Residual, pointwise};
 use super::layout::{self, Layer};
 use crate::engine::error::EngineError;
 use crate::engine::models::loader::Loader;
@@ -54,7 +54,7 @@ impl Encoder {
     pub fn encode(&self, clip: &Clip) -> Result<Vec<f32>, EngineError> {
         let mut start = Start { total: clip.total };
         let x = clip.frames.clone();
-        let mut x = start.convolve(&x, &self.half.conv1, None, None)?; // (n, H, W, C)
+        let mut x = start.convolve(&x, &self.half.conv1, Around::NOTHING)?; // (n, H, W, C)
         for layer in &self.half.path {
             x = match layer {
                 Down::Residual(residual) => residual.forward(&x, &mut start)?, // (n, h, w, C)
@@ -119,16 +119,11 @@ struct Start {
 }
 
 impl Past for Start {
-    fn convolve(
-        &mut self,
-        x: &Tensor,
-        filter: &Conv3d,
-        norm: Option<&Tensor>,
-        residual: Option<&Tensor>,
-    ) -> Result<Tensor, EngineError> {
+    fn convolve(&mut self, x: &Tensor, filter: &Conv3d, around: Around) -> Result<Tensor, EngineError> {
         let needed = self.total.min(x.dim(0) + filter.history(1));
-        let residual = residual.map(|residual| extended(residual, needed)).transpose()?;
-        from_the_start(&extended(x, needed)?, filter, norm, residual.as_ref())
+        let residual = around.residual.map(|residual| extended(residual, needed)).transpose()?;
+        let around = Around { residual: residual.as_ref(), ..around };
+        Ok(causal_conv3d(&extended(x, needed)?, filter, &around)?)
     }
 }
 

@@ -2,7 +2,7 @@
 //! decoder with what it remembers, the encoder with the zeros before a video.
 
 use kernels::Tensor;
-use kernels::causal_conv3d::{Around, Conv3d, causal_conv3d};
+use kernels::causal_conv3d::{Around, Conv3d};
 use kernels::channel_norm::channel_norm;
 use kernels::frame_attention::frame_attention;
 use kernels::linear::{Epilogue, Linear, linear};
@@ -13,14 +13,9 @@ use crate::engine::models::loader::Loader;
 
 /// Who knows the frames in front of each convolution.
 pub(super) trait Past {
-    /// Runs one 3×3×3 convolution of `x` `[T, H, W, C]` behind its past frames. `residual` and result are of equal length.
-    fn convolve(
-        &mut self,
-        x: &Tensor,
-        filter: &Conv3d,
-        norm: Option<&Tensor>,
-        residual: Option<&Tensor>,
-    ) -> Result<Tensor, EngineError>;
+    /// Runs one 3×3×3 convolution of `x` `[T, H, W, C]` behind its past frames, which `around` leaves out. Residual and
+    /// result are of equal length.
+    fn convolve(&mut self, x: &Tensor, filter: &Conv3d, around: Around) -> Result<Tensor, EngineError>;
 }
 
 /// What encoder and decoder both have, with the layers of their own path between.
@@ -93,8 +88,10 @@ impl Residual {
         let around =
             self.shortcut.as_ref().map(|shortcut| pointwise(x, shortcut, Epilogue::None)).transpose()?;
         let [first, second] = &self.convolutions;
-        let h = past.convolve(x, first, Some(&self.norms[0]), None)?; // (T, H, W, outputs)
-        past.convolve(&h, second, Some(&self.norms[1]), Some(around.as_ref().unwrap_or(x))) // (T, H, W, outputs)
+        let [norm, then] = self.norms.each_ref().map(Some);
+        let h = past.convolve(x, first, Around { norm, then, ..Around::NOTHING })?; // (T, H, W, outputs)
+        let residual = Some(around.as_ref().unwrap_or(x));
+        past.convolve(&h, second, Around { residual, ..Around::NOTHING }) // (T, H, W, outputs)
     }
 }
 
@@ -141,7 +138,7 @@ impl Head {
 
     /// `x` `[T, H, W, inputs]`; gives `[T, H, W, outputs]`.
     pub(super) fn forward(&self, x: &Tensor, past: &mut impl Past) -> Result<Tensor, EngineError> {
-        past.convolve(x, &self.convolution, Some(&self.norm), None)
+        past.convolve(x, &self.convolution, Around { norm: Some(&self.norm), ..Around::NOTHING })
     }
 }
 
@@ -152,16 +149,6 @@ pub(super) fn pointwise(x: &Tensor, layer: &Linear, epilogue: Epilogue) -> Resul
     let flat = x.reshape(&[x.count() / channels, channels])?; // (T·H·W, inputs)
     shape.push(layer.outputs());
     Ok(linear(&flat, layer, epilogue)?.reshape(&shape)?)
-}
-
-/// One convolution over the whole of `x`, with zeros in front of it.
-pub(super) fn from_the_start(
-    x: &Tensor,
-    filter: &Conv3d,
-    norm: Option<&Tensor>,
-    residual: Option<&Tensor>,
-) -> Result<Tensor, EngineError> {
-    Ok(causal_conv3d(x, filter, &Around { norm, residual, ..Around::NOTHING })?)
 }
 
 /// The factors of a norm, stored as `[C, 1, …]` with `axes` ones.
