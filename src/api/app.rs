@@ -11,7 +11,7 @@ use super::cors::cross_origin;
 use super::headers::finish;
 use super::openapi::complete;
 use super::routes::fallback::{KnownPaths, fallback};
-use super::routes::{docs, health, limits, models, organization, usage, videos, webhooks};
+use super::routes::{docs, files, health, limits, models, organization, usage, videos, webhooks};
 use super::state::Api;
 
 /// The application of the main listener.
@@ -60,9 +60,16 @@ where
         .service(videos::delete_video)
         .service(videos::video_content)
         .service(videos::head_video_content)
+        .service(videos::download_url)
+        .service(videos::download_signed)
         .service(videos::video_events)
         .service(videos::cancel_video)
         .service(videos::remix_video)
+        .service(files::create_file)
+        .service(files::list_files)
+        .service(files::get_file)
+        .service(files::file_content)
+        .service(files::delete_file)
         .service(webhooks::get_callback_secret)
         .service(webhooks::rotate_callback_secret)
         .service(webhooks::create_endpoint)

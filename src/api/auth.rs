@@ -40,6 +40,10 @@ permissions! {
     WriteVideos = Some(Scope::VideosWrite);
     /// Delete videos.
     DeleteVideos = Some(Scope::VideosDelete);
+    /// Read uploaded files.
+    ReadFiles = Some(Scope::FilesRead);
+    /// Upload and delete files.
+    WriteFiles = Some(Scope::FilesWrite);
     /// See webhook endpoints and deliveries.
     ReadWebhooks = Some(Scope::WebhooksRead);
     /// Change webhook endpoints and repeat deliveries.

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::idempotency::InFlightKeys;
+use super::link::LinkSigner;
 use super::ratelimit::RateLimiter;
 use crate::domain::clock::{Clock, Random};
 use crate::domain::request::ModelCatalog;
@@ -39,15 +40,31 @@ pub struct Api {
     pub rates: RateLimiter,
     /// Origins whose pages may call from a browser.
     pub allowed_origins: Vec<String>,
+    /// How files go out unless a request says otherwise.
+    pub delivery: ContentDelivery,
+    /// Where clients reach this server; `None`: where each of them did.
+    pub public_url: Option<String>,
+    pub links: LinkSigner,
     /// Requests with an idempotency key that are being worked on; starts empty.
     pub in_flight_keys: InFlightKeys,
+}
+
+/// How the files of a job go out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ContentDelivery {
+    /// Through this server.
+    #[default]
+    Proxy,
+    /// By an address that the client is sent to.
+    Redirect,
 }
 
 /// Whether the parts that jobs need are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
     pub database: bool,
-    pub storage: bool,
+    /// What is wrong with the storage, in a word.
+    pub storage: Result<(), &'static str>,
     pub workers_ready: usize,
     pub workers_total: usize,
     /// The server is about to stop.
@@ -59,7 +76,7 @@ impl Readiness {
     pub fn obstacles(&self) -> Vec<&'static str> {
         let all = [
             ("database", !self.database),
-            ("storage", !self.storage),
+            ("storage", self.storage.is_err()),
             ("no_ready_worker", self.workers_ready == 0),
             ("draining", self.draining),
         ];

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::metrics::Metrics;
-use crate::storage::{Body, Chunks, Key, Pending, Storage, StorageError, Stored};
+use crate::storage::{
+    Body, Chunks, Key, Pending, ReadLink, Storage, StorageError, Stored, WriteLink, WriteTerms,
+};
 
 /// Wraps another storage.
 pub(super) struct Measured<S> {
@@ -19,7 +21,7 @@ impl<S: Storage> Measured<S> {
     }
 
     fn note<T>(&self, operation: &str, began: Instant, result: &Result<T, StorageError>) {
-        let outcome = if result.is_ok() { "ok" } else { "error" };
+        let outcome = result.as_ref().map_or_else(StorageError::kind, |_| "ok");
         let seconds = began.elapsed().as_secs_f64();
         self.metrics.storage_operation_duration_seconds.observe([operation, outcome], seconds);
     }
@@ -60,5 +62,27 @@ impl<S: Storage> Storage for Measured<S> {
 
     fn probe(&self) -> Pending<'_, ()> {
         self.inner.probe()
+    }
+
+    fn read_link<'a>(&'a self, key: &'a Key, link: ReadLink<'a>) -> Pending<'a, Option<String>> {
+        Box::pin(async move {
+            let began = Instant::now();
+            let result = self.inner.read_link(key, link).await;
+            if !matches!(result, Ok(None)) {
+                self.note("presign", began, &result);
+            }
+            result
+        })
+    }
+
+    fn write_link<'a>(&'a self, key: &'a Key, terms: WriteTerms) -> Pending<'a, Option<WriteLink>> {
+        Box::pin(async move {
+            let began = Instant::now();
+            let result = self.inner.write_link(key, terms).await;
+            if !matches!(result, Ok(None)) {
+                self.note("presign", began, &result);
+            }
+            result
+        })
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Read in this order: the whole (`server`), its folder (`data_folder`),
 //! the sockets (`listeners`), the operator's API (`admin`), the worker processes (`devices`, `supervisor`), whether it can work
-//! (`readiness`), what the storage takes (`measured`), and what goes out (`outside`).
+//! (`readiness`), where files lie and what that takes (`files`, `measured`), and what goes out (`outside`).
 
 mod admin;
 mod data_folder;
 mod devices;
+mod files;
 mod listeners;
 mod measured;
 mod outside;

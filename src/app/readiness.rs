@@ -43,24 +43,34 @@ pub(super) fn check(
     })
 }
 
+/// Whether the database answers, and what is wrong with the storage.
+type Probed = (bool, Result<(), &'static str>);
+
 struct Probes {
     store: Arc<dyn Store>,
     storage: Arc<dyn Storage>,
-    last: Mutex<Option<(Instant, bool, bool)>>,
+    last: Mutex<Option<(Instant, Probed)>>,
 }
 
 impl Probes {
-    async fn results(&self) -> (bool, bool) {
+    async fn results(&self) -> Probed {
         let mut last = self.last.lock().await;
-        if let Some((at, database, storage)) = *last
+        if let Some((at, probed)) = *last
             && at.elapsed() < PROBE_EVERY
         {
-            return (database, storage);
+            return probed;
         }
         let database = tokio::time::timeout(PROBE_TIMEOUT, self.store.organizations()).await;
         let storage = tokio::time::timeout(PROBE_TIMEOUT, self.storage.probe()).await;
-        let results = (matches!(database, Ok(Ok(_))), matches!(storage, Ok(Ok(()))));
-        *last = Some((Instant::now(), results.0, results.1));
-        results
+        let storage = match storage {
+            Ok(probed) => probed.map_err(|error| {
+                tracing::warn!(%error, "the storage cannot be written to");
+                error.kind()
+            }),
+            Err(_) => Err("slow"),
+        };
+        let probed = (matches!(database, Ok(Ok(_))), storage);
+        *last = Some((Instant::now(), probed));
+        probed
     }
 }

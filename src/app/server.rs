@@ -13,13 +13,13 @@ use tracing::{info, warn};
 
 use super::admin::{self, Admin};
 use super::data_folder::{DataFolder, DataFolderError};
+use super::files::files;
 use super::listeners::{self, ListenError, Running, Servers};
-use super::measured::Measured;
 use super::outside::{self, Outside};
 use super::supervisor::{Launch, OWN_PROGRAM, Supervisor};
 use super::{devices, readiness};
-use crate::api::{self, Api, RateLimiter};
-use crate::config::{Config, LogFormat};
+use crate::api::{self, Api, ContentDelivery, LinkSigner, RateLimiter};
+use crate::config::{Config, Delivery, LogFormat};
 use crate::domain::asset::Variant;
 use crate::domain::clock::{Clock, Random};
 use crate::domain::failure::FailureCode;
@@ -30,7 +30,7 @@ use crate::jobs::{Jobs, JobsError, JobsParts, Keys, Retention, first_start};
 use crate::media::PictureDecoder;
 use crate::metrics::{KnownLabels, Metrics};
 use crate::scheduler::{self, Parts, Policy, Scheduler, SystemClock, SystemRandom, WorkerAccess};
-use crate::storage::{Local, Storage};
+use crate::storage::{Storage, StorageError};
 use crate::store::{Sqlite, Store, StoreError};
 use crate::webhooks::{Courier, SecretBox};
 
@@ -67,7 +67,7 @@ pub enum ServeError {
     #[error("the first key cannot be made: {0}")]
     FirstKey(#[from] JobsError),
     #[error("the file store cannot be used: {0}")]
-    Storage(#[source] std::io::Error),
+    Storage(#[source] StorageError),
     #[error("TLS cannot be set up: {0}")]
     Tls(#[source] reqwest::Error),
     #[error("a listener failed: {0}")]
@@ -111,6 +111,7 @@ struct Server {
     keys: Keys,
     catalog: ModelCatalog,
     outside: Outside,
+    links: LinkSigner,
 }
 
 impl Server {
@@ -120,8 +121,7 @@ impl Server {
         let secrets = folder.secrets(&config.auth, random.as_ref())?;
         let metrics = Arc::new(metrics(&catalog));
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&folder.database()).await?);
-        let files = Local::open(&folder.files()).map_err(ServeError::Storage)?;
-        let storage: Arc<dyn Storage> = Arc::new(Measured::new(files, metrics.clone()));
+        let storage = files(config, folder, &metrics)?;
         let policy = Policy {
             max_attempts: config.jobs.max_attempts,
             queue_timeout: config.jobs.queue_timeout,
@@ -154,8 +154,9 @@ impl Server {
             random: random.clone(),
             metrics: metrics.clone(),
         });
+        let links = LinkSigner::new(secrets.signing_key);
         let keys = Keys::new(store.clone(), clock.clone(), random.clone(), secrets.pepper);
-        Ok(Self { store, storage, clock, random, metrics, scheduler, jobs, keys, catalog, outside })
+        Ok(Self { store, storage, clock, random, metrics, scheduler, jobs, keys, catalog, outside, links })
     }
 
     async fn run(
@@ -219,6 +220,12 @@ impl Server {
                 .iter()
                 .map(|origin| origin.as_str().to_owned())
                 .collect(),
+            delivery: match config.content.delivery {
+                Delivery::Proxy => ContentDelivery::Proxy,
+                Delivery::Redirect => ContentDelivery::Redirect,
+            },
+            public_url: config.server.public_url.clone(),
+            links: self.links.clone(),
             in_flight_keys: Default::default(),
             rates: RateLimiter::new(config.limits.limits(), &self.clock),
             catalog: self.catalog.clone(),

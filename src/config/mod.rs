@@ -9,6 +9,7 @@ mod setting;
 mod sources;
 
 mod auth;
+mod content;
 mod cors;
 mod data;
 mod jobs;
@@ -18,9 +19,11 @@ mod metrics;
 mod models;
 mod outgoing;
 mod server;
+mod storage;
 mod workers;
 
 pub use auth::Auth;
+pub use content::{Content, Delivery};
 pub use cors::{Cors, Origin};
 pub use data::Data;
 pub use jobs::Jobs;
@@ -32,6 +35,7 @@ pub use outgoing::Outgoing;
 pub use secret::Secret;
 pub use server::Server;
 pub use sources::{ConfigError, Flags, Sources};
+pub use storage::{Storage, StorageKind};
 pub use workers::{Devices, Workers};
 
 /// The whole configuration, checked.
@@ -41,6 +45,8 @@ pub struct Config {
     pub server: Server,
     pub auth: Auth,
     pub cors: Cors,
+    pub storage: Storage,
+    pub content: Content,
     pub models: Models,
     pub workers: Workers,
     pub jobs: Jobs,
@@ -63,6 +69,8 @@ impl Config {
             server: reader.section("server", Server::read),
             auth: reader.section("auth", Auth::read),
             cors: reader.section("cors", Cors::read),
+            storage: reader.section("storage", Storage::read),
+            content: reader.section("content", Content::read),
             models: reader.section("models", Models::read),
             workers: reader.section("workers", Workers::read),
             jobs: reader.section("jobs", Jobs::read),
@@ -164,6 +172,8 @@ mod tests {
         reader.section("server", Server::read);
         reader.section("auth", Auth::read);
         reader.section("cors", Cors::read);
+        reader.section("storage", Storage::read);
+        reader.section("content", Content::read);
         reader.section("models", Models::read);
         reader.section("workers", Workers::read);
         reader.section("jobs", Jobs::read);

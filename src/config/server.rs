@@ -16,6 +16,9 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The operator API; port 0 takes a free one. `WANSERVE_SERVER_ADMIN_LISTEN`, default `127.0.0.1:8081`.
     pub admin_listen: SocketAddr,
+    /// What clients put before `/v1`, for addresses that the server makes. `WANSERVE_SERVER_PUBLIC_URL`, default none:
+    /// `http://` and the host that the request names.
+    pub public_url: Option<String>,
 }
 
 impl Server {
@@ -23,6 +26,7 @@ impl Server {
         Self {
             listen: section.field("listen", loopback(8080)),
             admin_listen: section.field("admin_listen", loopback(8081)),
+            public_url: section.field("public_url", None),
         }
     }
 }

@@ -20,6 +20,19 @@ pub(super) trait Setting: Sized {
     fn show(&self) -> String;
 }
 
+/// The value that goes by that name.
+pub(super) fn choice<T: Copy>(text: &str, named: &[(&str, T)]) -> Result<T, String> {
+    let found = named.iter().find(|(name, _)| *name == text);
+    let names = || named.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" nor ");
+    found.map(|(_, value)| *value).ok_or_else(|| format!("{text:?} is neither {}", names()))
+}
+
+/// The name that the value goes by.
+pub(super) fn name_of<T: PartialEq>(value: &T, named: &[(&str, T)]) -> String {
+    let name = named.iter().find(|(_, other)| other == value).map_or("", |(name, _)| name);
+    format!("`{name}`")
+}
+
 impl Setting for SocketAddr {
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| format!("{text:?} is not an address and port such as 127.0.0.1:8080"))

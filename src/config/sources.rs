@@ -159,6 +159,11 @@ pub(super) struct Section<'a> {
 }
 
 impl Section<'_> {
+    /// Notes what no single setting shows.
+    pub(super) fn mistake(&mut self, field: &str, why: &str) {
+        self.reader.mistakes.push(format!("{}.{field}: {why}", self.name));
+    }
+
     /// The setting's value, or its default.
     pub(super) fn field<T: Setting>(&mut self, field: &'static str, default: T) -> T {
         let setting = format!("{}.{field}", self.name);

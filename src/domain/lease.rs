@@ -6,6 +6,7 @@
 //! | `POST /internal/v1/workers/{worker}/lease` | [`LeaseRequest`] → [`LeaseAnswer`], after at most `wait_ms` |
 //! | `POST /internal/v1/leases/{video}/heartbeat` | [`Heartbeat`] → [`HeartbeatAnswer`] |
 //! | `GET /internal/v1/leases/{video}/{epoch}/input` | → the stored bytes of the input picture |
+//! | `POST /internal/v1/leases/{video}/{epoch}/assets/{variant}/link` | [`UploadAsk`] → [`UploadWay`] |
 //! | `PUT /internal/v1/leases/{video}/{epoch}/assets/{variant}` | bytes, with `content-length` → [`Stored`] |
 //! | `POST /internal/v1/leases/{video}/complete` | [`Complete`] → `{}` |
 //! | `POST /internal/v1/leases/{video}/fail` | [`Fail`] → `{}` |
@@ -144,7 +145,7 @@ pub struct Lease {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputTarget {
     pub image: InputImage,
-    /// Path on this server, or an absolute presigned address.
+    /// Path on this server.
     pub url: String,
 }
 
@@ -152,8 +153,31 @@ pub struct InputTarget {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadTarget {
     pub variant: Variant,
-    /// Path on this server, or an absolute presigned address.
+    /// Path on this server.
     pub url: String,
+}
+
+/// A file that is to be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadAsk {
+    pub bytes: u64,
+    /// 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+/// How it gets there.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadWay {
+    /// `None`: it is put to the path of the lease.
+    pub direct: Option<DirectUpload>,
+}
+
+/// An address outside of the server that takes one file with a `PUT`. It holds a signature, so it is not shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectUpload {
+    pub url: String,
+    /// To be sent as they are.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Answer to an upload over the server.

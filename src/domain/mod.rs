@@ -12,6 +12,7 @@ pub mod device;
 pub mod estimate;
 pub mod event;
 pub mod failure;
+pub mod file;
 mod html;
 pub mod id;
 pub mod job;

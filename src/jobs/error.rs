@@ -28,6 +28,11 @@ pub enum JobsError {
     Expired,
     #[error("the job made no such file")]
     NoSuchVariant,
+    /// The picture of the job to repeat has been removed.
+    #[error("the source's picture is gone")]
+    SourceGone,
+    #[error("no such file")]
+    NoSuchFile,
     #[error("the project has {limit} active jobs, as many as it may")]
     TooManyActive { limit: u32 },
     #[error("the idempotency key was used with another request")]

@@ -2,6 +2,7 @@
 //! Knows no HTTP; every call names the project it acts for.
 
 mod error;
+mod files;
 mod first;
 mod keys;
 mod read;
@@ -23,6 +24,7 @@ use crate::store::Store;
 
 pub use crate::scheduler::{Overload, Watch};
 pub use error::JobsError;
+pub use files::NewFile;
 pub use first::{FirstKey, first_start};
 pub use keys::{KeyRefusal, KeyTerms, Keys, Pepper};
 pub use read::Content;

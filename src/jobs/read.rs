@@ -10,8 +10,8 @@ use crate::domain::job::{Job, JobState};
 use crate::domain::key::ProjectScope;
 use crate::domain::moves::{BadMove, Move};
 use crate::scheduler::Watch;
-use crate::storage::{Chunks, Key};
-use crate::store::{Change, JobPage, JobQuery, Reach, StoreError};
+use crate::storage::{Chunks, Key, ReadLink};
+use crate::store::{Change, Garbage, JobPage, JobQuery, Reach, StoreError};
 
 /// A file of a completed job.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,11 @@ impl Jobs {
     /// How many of the project's jobs are queued or running.
     pub async fn active(&self, scope: ProjectScope) -> Result<u32, JobsError> {
         Ok(self.parts().store.active_jobs(scope).await?)
+    }
+
+    /// Its place in line, while it waits for its first worker.
+    pub fn place(&self, video: VideoId) -> Option<u64> {
+        self.parts().scheduler.place(video)
     }
 
     /// Wakes at every change of the job from now on. A hint: read the job again.
@@ -84,14 +89,21 @@ impl Jobs {
         cancelling.await.unwrap_or(Err(JobsError::Draining))
     }
 
-    /// Deletes an ended job and its files. [`JobsError::InProgress`] if it has not ended.
+    /// Deletes an ended job, its input and its files. [`JobsError::InProgress`] if it has not ended.
     pub async fn delete(&self, scope: ProjectScope, video: VideoId) -> Result<(), JobsError> {
         let at = self.parts().clock.now();
         let left = self.parts().store.delete(Reach::Project(scope), video, at).await?;
         self.parts().scheduler.announce(video);
-        match left {
-            Some(garbage) => self.collect(&garbage).await,
-            None => Ok(()),
+        self.erase(&left).await;
+        Ok(())
+    }
+
+    /// Removes garbage now if it can be; what cannot is found again by the sweep.
+    pub(super) async fn erase(&self, garbage: &[Garbage]) {
+        for garbage in garbage {
+            if let Err(error) = self.collect(garbage).await {
+                tracing::warn!(%error, "deleted bytes are still stored; they will be removed later");
+            }
         }
     }
 
@@ -126,6 +138,17 @@ impl Jobs {
         range: Option<std::ops::Range<u64>>,
     ) -> Result<Chunks, JobsError> {
         Ok(self.parts().storage.get(&content.key, range).await?)
+    }
+
+    /// An address of the storage from which anyone can read the file for a while; `None` where it has none to give.
+    pub async fn link(
+        &self,
+        content: &Content,
+        lives: Duration,
+        disposition: &str,
+    ) -> Result<Option<String>, JobsError> {
+        let link = ReadLink { lives, content_type: content.asset.variant.content_type(), disposition };
+        Ok(self.parts().storage.read_link(&content.key, link).await?)
     }
 
     async fn cancel_whole(&self, scope: ProjectScope, video: VideoId) -> Result<JobView, JobsError> {

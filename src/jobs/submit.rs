@@ -8,16 +8,20 @@ use sha2::{Digest, Sha256 as Hasher};
 
 use super::{JobView, Jobs, JobsError};
 use crate::domain::asset::InputImage;
+use crate::domain::clock::UnixMillis;
 use crate::domain::id::{FileId, KeyId, VideoId};
 use crate::domain::job::{Job, JobRequest, JobStatus};
 use crate::domain::key::ProjectScope;
 use crate::domain::video::VideoSpec;
 use crate::domain::warning::Warning;
-use crate::storage::{Body, Key, Sha256};
-use crate::store::{Admission, Admitted, Idempotency};
+use crate::storage::{Body, Key, Sha256, StorageError};
+use crate::store::{Admission, Admitted, Garbage, Idempotency, Left};
 
 /// How long an idempotency key is remembered.
 pub(super) const REMEMBER_KEYS: Duration = Duration::from_secs(24 * 3600);
+
+/// No upload takes longer: bytes that nothing names by then never will be named.
+pub(super) const RESERVED_FOR: Duration = Duration::from_secs(3600);
 
 /// What a caller wants made.
 #[derive(Debug, Clone)]
@@ -54,8 +58,8 @@ pub struct IdempotencyUse {
 pub enum NewInput {
     /// Checked bytes, to be stored.
     Bytes { bytes: Bytes, width: u32, height: u32, content_type: String, file_id: Option<FileId> },
-    /// Stored before, by an earlier job of the project.
-    Stored(InputImage),
+    /// That of an earlier job of the project.
+    Of(VideoId, InputImage),
 }
 
 /// What became of a submission.
@@ -78,29 +82,15 @@ impl Jobs {
         submission.await.unwrap_or(Err(JobsError::Draining))
     }
 
-    /// The stored input of a job, if it still lies there: what a remix starts from.
-    pub async fn stored_input(
-        &self,
-        scope: ProjectScope,
-        image: &InputImage,
-    ) -> Result<Option<InputImage>, JobsError> {
-        let Some(key) = input_key(scope, &image.sha256) else { return Ok(None) };
-        let there = self.parts().storage.head(&key).await?.is_some();
-        Ok(there.then(|| image.clone()))
-    }
-
     async fn admit(&self, scope: ProjectScope, new: NewJob) -> Result<Submitted, JobsError> {
+        let now = self.parts().clock.now();
+        let id = VideoId::new(now.0, self.parts().random.id_bytes());
         let input = match new.input {
             None => None,
-            Some(NewInput::Stored(image)) => Some(image),
-            Some(NewInput::Bytes { bytes, width, height, content_type, file_id }) => {
-                let sha256 = self.store_input(scope, bytes).await?.to_string();
-                Some(InputImage { file_id, sha256, width, height, content_type })
-            }
+            Some(input) => Some(self.store_input(scope, id, input).await?),
         };
-        let now = self.parts().clock.now();
         let job = Job {
-            id: VideoId::new(now.0, self.parts().random.id_bytes()),
+            id,
             organization: scope.organization,
             project: scope.project,
             key: new.key,
@@ -117,8 +107,7 @@ impl Jobs {
             },
             status: JobStatus::new(now),
         };
-        let forget_before =
-            crate::domain::clock::UnixMillis(now.0.saturating_sub(REMEMBER_KEYS.as_millis() as u64));
+        let forget_before = UnixMillis(now.0.saturating_sub(REMEMBER_KEYS.as_millis() as u64));
         let idempotency = new.idempotency.map(|used| Idempotency {
             route: used.route,
             key: used.key,
@@ -127,7 +116,12 @@ impl Jobs {
         });
         let admission = Admission { job: job.clone(), max_active: new.max_active, idempotency };
         match self.parts().store.admit(admission).await? {
-            Admitted::Replayed(first) => Ok(Submitted { view: self.view(*first), replayed: true }),
+            Admitted::Replayed(first) => {
+                if job.request.input.is_some() {
+                    self.erase(&[reserved(scope, id, now)]).await;
+                }
+                Ok(Submitted { view: self.view(*first), replayed: true })
+            }
             Admitted::New => {
                 self.parts().scheduler.submitted(&job);
                 self.count(&job);
@@ -136,15 +130,33 @@ impl Jobs {
         }
     }
 
-    /// Stores the picture under its content; one that is there is not written again.
-    async fn store_input(&self, scope: ProjectScope, bytes: Bytes) -> Result<Sha256, JobsError> {
-        let sha256 = Sha256(Hasher::digest(&bytes).into());
-        let key = Key::Input { project: scope.project, sha256 };
+    /// Stores the picture of a job that is about to be made. Should that fail, it is garbage.
+    async fn store_input(
+        &self,
+        scope: ProjectScope,
+        video: VideoId,
+        input: NewInput,
+    ) -> Result<InputImage, JobsError> {
+        let ProjectScope { organization, project } = scope;
         let storage = &self.parts().storage;
-        if storage.head(&key).await? != Some(bytes.len() as u64) {
-            storage.put(&key, Body::from(bytes)).await?;
-        }
-        Ok(sha256)
+        let (image, body) = match input {
+            NewInput::Bytes { bytes, width, height, content_type, file_id } => {
+                let sha256 = Sha256(Hasher::digest(&bytes).into()).to_string();
+                (InputImage { file_id, sha256, width, height, content_type }, Body::from(bytes))
+            }
+            NewInput::Of(source, image) => {
+                let key = Key::Input { organization, project, video: source };
+                let gone = |error| {
+                    let gone = matches!(error, StorageError::NotFound { .. });
+                    if gone { JobsError::SourceGone } else { JobsError::Storage(error) }
+                };
+                let bytes = storage.head(&key).await?.ok_or(JobsError::SourceGone)?;
+                (image, Body::stream(bytes, storage.get(&key, None).await.map_err(gone)?))
+            }
+        };
+        self.parts().store.reserve(reserved(scope, video, self.parts().clock.now())).await?;
+        storage.put(&Key::Input { organization, project, video }, body).await?;
+        Ok(image)
     }
 
     fn count(&self, job: &Job) {
@@ -156,6 +168,7 @@ impl Jobs {
     }
 }
 
-fn input_key(scope: ProjectScope, sha256: &str) -> Option<Key> {
-    Some(Key::Input { project: scope.project, sha256: sha256.parse().ok()? })
+/// The input of a job that does not exist yet.
+fn reserved(scope: ProjectScope, video: VideoId, now: UnixMillis) -> Garbage {
+    Garbage { due: now.after(RESERVED_FOR), scope, left: Left::Input { video } }
 }

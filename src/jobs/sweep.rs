@@ -1,4 +1,4 @@
-//! Housekeeping: assets past their time, files that no job names, records past their time.
+//! Housekeeping: assets and files past their time, bytes that nothing names, records past their time.
 //! Every step may be cut off and is found again at the next sweep.
 
 use std::time::Duration;
@@ -8,9 +8,10 @@ use super::{Jobs, JobsError};
 use crate::domain::asset::Variant;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::EventId;
+use crate::domain::key::ProjectScope;
 use crate::domain::moves::Move;
 use crate::storage::Key;
-use crate::store::{Aged, Change, Garbage, Reach, StoreError, Trim};
+use crate::store::{Aged, Change, Garbage, Left, Reach, StoreError, Trim};
 
 /// Between two sweeps.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -52,30 +53,41 @@ impl Jobs {
     pub async fn sweep(&self, retention: &Retention) -> Result<(), JobsError> {
         let now = self.parts().clock.now();
         while self.expire_assets(now).await? == BATCH {}
+        while self.expire_files(now).await? == BATCH {}
         while self.purge(now, retention).await? == BATCH {}
         while self.collect_garbage(now).await? == BATCH {}
         let before = |age: Duration| UnixMillis(now.0.saturating_sub(age.as_millis() as u64));
         let trim = Trim {
             idempotency_keys: before(REMEMBER_KEYS),
             events: before(retention.jobs),
-            deleted_jobs: before(retention.jobs),
+            deleted: before(retention.jobs),
         };
         Ok(self.parts().store.trim(trim).await?)
     }
 
-    /// Removes the files of one execution that no job names any more.
+    /// Removes bytes that nothing names any more.
     pub(super) async fn collect(&self, garbage: &Garbage) -> Result<(), JobsError> {
-        for variant in Variant::ALL {
-            let key = Key::Result {
-                organization: garbage.scope.organization,
-                project: garbage.scope.project,
-                video: garbage.video,
-                epoch: garbage.epoch,
-                variant,
-            };
+        let ProjectScope { organization, project } = garbage.scope;
+        let keys = match garbage.left {
+            Left::File { file } => vec![Key::File { organization, project, file }],
+            Left::Input { video } => vec![Key::Input { organization, project, video }],
+            Left::Results { video, epoch } => {
+                let key = |variant| Key::Result { organization, project, video, epoch, variant };
+                Variant::ALL.map(key).to_vec()
+            }
+        };
+        for key in keys {
             self.parts().storage.delete(&key).await?;
         }
         Ok(self.parts().store.forget_garbage(garbage.clone()).await?)
+    }
+
+    async fn expire_files(&self, now: UnixMillis) -> Result<u32, JobsError> {
+        let expired = self.parts().store.expired_files(now, BATCH).await?;
+        for file in &expired {
+            tolerate_gone(self.parts().store.delete_file(file.scope, file.id, now).await)?;
+        }
+        Ok(expired.len() as u32)
     }
 
     async fn expire_assets(&self, now: UnixMillis) -> Result<u32, JobsError> {

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use super::*;
 use crate::domain::asset::Variant;
 use crate::domain::clock::{Clock, UnixMillis};
+use crate::domain::file::FilePurpose;
 use crate::domain::id::{EventId, KeyId, VideoId};
 use crate::domain::job::JobState;
 use crate::domain::key::{KeyOwner, ProjectScope, Scope};
@@ -17,7 +18,7 @@ use crate::domain::sample::{self, TestClock, TestRandom};
 use crate::metrics::KnownLabels;
 use crate::scheduler::{Parts, Policy};
 use crate::storage::{self, Body, Key};
-use crate::store::{Change, JobQuery, Memory, Reach};
+use crate::store::{Change, FileQuery, JobQuery, Left, Memory, Reach};
 
 struct Bench {
     store: Arc<dyn Store>,
@@ -120,22 +121,84 @@ async fn the_same_key_gives_the_same_job_and_another_request_is_refused() {
     assert!(!bench.jobs.submit(scope(), with("b")).await.unwrap().replayed);
 }
 
-#[tokio::test]
-async fn an_input_is_durable_before_its_job_and_kept_once() {
-    let bench = Bench::new().await;
-    let input = |bytes: &'static [u8]| NewInput::Bytes {
+fn picture(bytes: &'static [u8]) -> NewInput {
+    NewInput::Bytes {
         bytes: Bytes::from_static(bytes),
         width: 4,
         height: 2,
         content_type: "image/png".to_owned(),
         file_id: None,
-    };
-    let video = bench.submit(NewJob { input: Some(input(b"png")), ..new_job() }).await;
+    }
+}
+
+fn input_key(video: VideoId) -> Key {
+    Key::Input { organization: scope().organization, project: scope().project, video }
+}
+
+#[tokio::test]
+async fn every_job_has_an_input_of_its_own_which_is_erased_with_it() {
+    let bench = Bench::new().await;
+    let video = bench.submit(NewJob { input: Some(picture(b"png")), ..new_job() }).await;
     let image = bench.jobs.get(scope(), video).await.unwrap().job.request.input.unwrap();
     assert_eq!((image.width, image.height), (4, 2));
-    assert_eq!(bench.jobs.stored_input(scope(), &image).await.unwrap(), Some(image.clone()));
-    assert_eq!(bench.jobs.stored_input(sample::scope(2), &image).await.unwrap(), None);
-    bench.submit(NewJob { input: Some(NewInput::Stored(image)), ..new_job() }).await;
+    let again = NewJob { input: Some(NewInput::Of(video, image.clone())), ..new_job() };
+    let remix = bench.submit(again.clone()).await;
+    assert_eq!(bench.jobs.get(scope(), remix).await.unwrap().job.request.input, Some(image));
+    bench.jobs.cancel(scope(), video).await.unwrap();
+    bench.jobs.delete(scope(), video).await.unwrap();
+    assert_eq!(bench.storage.head(&input_key(video)).await.unwrap(), None);
+    assert_eq!(bench.storage.head(&input_key(remix)).await.unwrap(), Some(3));
+    assert!(matches!(bench.jobs.submit(scope(), again).await, Err(JobsError::SourceGone)));
+    bench.jobs.cancel(scope(), remix).await.unwrap();
+    bench.clock.pass(Duration::from_secs(31 * 24 * 3600));
+    bench.sweep().await;
+    assert_eq!(bench.storage.head(&input_key(remix)).await.unwrap(), None);
+    assert_eq!(bench.store.garbage(UnixMillis(u64::MAX >> 1), 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_input_that_no_job_came_to_name_is_removed() {
+    let bench = Bench::new().await;
+    let full = NewJob { input: Some(picture(b"png")), max_active: Some(0), ..new_job() };
+    assert!(matches!(bench.jobs.submit(scope(), full).await, Err(JobsError::TooManyActive { .. })));
+    let left = bench.store.garbage(UnixMillis(u64::MAX >> 1), 10).await.unwrap();
+    let Left::Input { video } = left[0].left else { panic!("{left:?}") };
+    assert_eq!(bench.storage.head(&input_key(video)).await.unwrap(), Some(3));
+    bench.clock.pass(Duration::from_secs(2 * 3600));
+    bench.sweep().await;
+    assert_eq!(bench.storage.head(&input_key(video)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_file_is_kept_until_its_time_or_its_deletion() {
+    let bench = Bench::new().await;
+    let new = |lives| NewFile {
+        filename: "a.png".to_owned(),
+        purpose: FilePurpose::Vision,
+        content_type: "image/png".to_owned(),
+        bytes: 3,
+        chunks: Box::pin(futures_util::stream::iter([Ok(Bytes::from_static(b"png"))])),
+        lives: Duration::from_secs(lives),
+    };
+    let file = bench.jobs.add_file(scope(), new(3600)).await.unwrap();
+    assert_eq!((file.bytes, file.expires_at), (3, file.created_at.after(Duration::from_secs(3600))));
+    assert_eq!(bench.jobs.file_bytes(&file).await.unwrap(), "png");
+    assert!(matches!(bench.jobs.file(sample::scope(2), file.id).await, Err(JobsError::NoSuchFile)));
+    assert!(matches!(bench.jobs.delete_file(sample::scope(2), file.id).await, Err(JobsError::NoSuchFile)));
+    let other = bench.jobs.add_file(scope(), new(7200)).await.unwrap();
+    bench.jobs.delete_file(scope(), other.id).await.unwrap();
+    assert!(matches!(bench.jobs.file_bytes(&other).await, Err(JobsError::NoSuchFile)));
+    bench.clock.pass(Duration::from_secs(3600));
+    assert!(matches!(bench.jobs.file(scope(), file.id).await, Err(JobsError::NoSuchFile)));
+    assert_eq!(bench.jobs.file_bytes(&file).await.unwrap(), "png", "not swept yet");
+    bench.sweep().await;
+    assert!(matches!(bench.jobs.file_bytes(&file).await, Err(JobsError::NoSuchFile)));
+    let short = NewFile { bytes: 9, ..new(3600) };
+    assert!(matches!(bench.jobs.add_file(scope(), short).await, Err(JobsError::Storage(_))));
+    assert_eq!(
+        bench.jobs.files(scope(), FileQuery { limit: 9, ..FileQuery::default() }).await.unwrap().files,
+        []
+    );
 }
 
 #[tokio::test]

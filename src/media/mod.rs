@@ -14,4 +14,4 @@ pub use mp4::{EncodeError, Mp4Encoder};
 pub use sandbox::{DECODE_COMMAND, PictureDecoder, SandboxError, decode_piped};
 pub use spritesheet::{SHEET_COLUMNS, SHEET_ROWS, SheetGeometry, Spritesheet};
 pub use thumbnail::{Thumbnail, thumbnail};
-pub use upload::{PictureError, decode_picture};
+pub use upload::{MAX_PICTURE_BYTES, PictureError, decode_picture};

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
-use super::upload::{MAX_BYTES, MAX_PIXELS, PictureError, decode_picture};
+use super::upload::{MAX_PICTURE_BYTES, MAX_PIXELS, PictureError, decode_picture};
 use crate::domain::picture::Picture;
 
 /// The hidden subcommand of the other process.
@@ -71,7 +71,7 @@ impl PictureDecoder {
         flags: &[&str],
         longest: u64,
     ) -> Result<((u32, u32), Vec<u8>), SandboxError> {
-        if bytes.len() > MAX_BYTES {
+        if bytes.len() > MAX_PICTURE_BYTES {
             return Err(PictureError::TooLarge(bytes.len()).into());
         }
         let _place = self.places.acquire().await.map_err(io::Error::other)?;
@@ -103,7 +103,7 @@ impl PictureDecoder {
 /// The other process's part: one picture in, one answer out. Call it with limits in place.
 pub fn decode_piped(input: impl Read, mut output: impl Write, sides_only: bool) -> io::Result<()> {
     let mut bytes = Vec::new();
-    input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    input.take(MAX_PICTURE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     let decoded = decode_picture(&bytes);
     let header: Header = match &decoded {
         Ok(picture) => Ok((picture.width(), picture.height())),

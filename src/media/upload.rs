@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::picture::Picture;
 
 /// The most bytes of an uploaded picture.
-pub(super) const MAX_BYTES: usize = 10 << 20;
+pub const MAX_PICTURE_BYTES: usize = 10 << 20;
 const MIN_SIDE: u32 = 64;
 const MAX_SIDE: u32 = 8192;
 pub(super) const MAX_PIXELS: u64 = 40_000_000;
@@ -28,7 +28,7 @@ pub enum PictureError {
     UnknownFormat,
     #[error("the image must not be animated")]
     Animated,
-    #[error("the image has {0} bytes; at most {MAX_BYTES} are accepted")]
+    #[error("the image has {0} bytes; at most {MAX_PICTURE_BYTES} are accepted")]
     TooLarge(usize),
     #[error(
         "the image is {width}x{height}; sides of {MIN_SIDE} to {MAX_SIDE} and {MAX_PIXELS} pixels are accepted"
@@ -42,7 +42,7 @@ pub enum PictureError {
 
 /// Decodes a JPEG, PNG or WebP; the header is judged before any pixel is decoded.
 pub fn decode_picture(bytes: &[u8]) -> Result<Picture, PictureError> {
-    if bytes.len() > MAX_BYTES {
+    if bytes.len() > MAX_PICTURE_BYTES {
         return Err(PictureError::TooLarge(bytes.len()));
     }
     let data = Cursor::new(bytes);
@@ -193,7 +193,7 @@ mod tests {
         assert!(matches!(refused(&png(63, 64)), PictureError::Dimensions { .. }));
         assert!(matches!(refused(&png(400, 100)), PictureError::Aspect { .. }));
         assert!(decode_picture(&png(192, 64)).is_ok());
-        assert!(matches!(refused(&vec![0xff; MAX_BYTES + 1]), PictureError::TooLarge(_)));
+        assert!(matches!(refused(&vec![0xff; MAX_PICTURE_BYTES + 1]), PictureError::TooLarge(_)));
         assert_eq!(refused(&[b"GIF89a".as_slice(), &[0; 64]].concat()), PictureError::UnknownFormat);
         assert_eq!(refused(b"GIF89a\x01\0"), PictureError::UnknownFormat, "also cut short");
         assert!(matches!(refused(b"20 bytes of nothing."), PictureError::Broken(_)));

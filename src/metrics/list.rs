@@ -232,8 +232,8 @@ impl Metrics {
             self.content_served_bytes_total.show([variant]);
             self.storage_uploaded_bytes_total.show([variant]);
         }
-        for operation in ["put", "get", "delete"] {
-            for outcome in ["ok", "error"] {
+        for operation in ["put", "get", "delete", "presign"] {
+            for outcome in ["ok", "down", "slow", "full", "refused", "failed"] {
                 self.storage_operation_duration_seconds.show([operation, outcome]);
             }
         }

@@ -1,6 +1,7 @@
 //! How a worker reaches its server: over a Unix socket as a child, over TCP from another machine.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
@@ -16,6 +17,10 @@ pub enum ServerAddress {
     /// `http://host:port` or `https://…`, without a path, and the token for workers.
     Url { base: String, token: String },
 }
+
+/// Puts files where the server says, outside of it. Sends no token, follows no redirect.
+#[derive(Clone, Default)]
+pub struct DirectClient(Arc<OnceLock<Client>>);
 
 /// Requests to one server.
 #[derive(Clone)]
@@ -51,5 +56,22 @@ impl ServerClient {
             Some(token) => request.bearer_auth(token),
             None => request,
         }
+    }
+}
+
+impl DirectClient {
+    /// A `PUT` to an absolute address. Fails if TLS cannot be set up, which is tried with the first address:
+    /// a machine whose server keeps files itself needs no certificates.
+    #[expect(clippy::disallowed_methods, reason = "this is the place for it")]
+    pub fn put(&self, url: &str) -> Result<RequestBuilder, reqwest::Error> {
+        let client = match self.0.get() {
+            Some(client) => client,
+            None => {
+                let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT);
+                let client = builder.redirect(reqwest::redirect::Policy::none()).build()?;
+                self.0.get_or_init(|| client)
+            }
+        };
+        Ok(client.put(url))
     }
 }

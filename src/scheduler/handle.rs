@@ -182,6 +182,12 @@ impl Scheduler {
         }
     }
 
+    /// The place in line of a job that no worker ever had.
+    pub fn place(&self, video: VideoId) -> Option<u64> {
+        let state = self.inner.state();
+        state.queue.outlook(video).map(|(place, _)| place)
+    }
+
     /// Every worker known.
     pub fn workers(&self) -> Vec<WorkerView> {
         let state = self.inner.state();

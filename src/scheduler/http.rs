@@ -1,6 +1,7 @@
 //! The lease protocol over HTTP: routes, status codes, bytes. Decides nothing; `protocol` does.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
@@ -15,10 +16,10 @@ use super::{Scheduler, SchedulerError};
 use crate::domain::asset::Variant;
 use crate::domain::id::{VideoId, WorkerId};
 use crate::domain::lease::{
-    Complete, Fail, Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, ProtocolError, Stored, Welcome,
-    WorkerHello,
+    Complete, DirectUpload, Fail, Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, ProtocolError,
+    Stored, UploadAsk, UploadWay, Welcome, WorkerHello,
 };
-use crate::storage::{Body, Key};
+use crate::storage::{Body, Key, WriteLink, WriteTerms};
 use crate::store::StoreError;
 
 /// Who may speak the protocol on a listener.
@@ -32,6 +33,9 @@ pub enum WorkerAccess {
 
 /// The longest control message; assets are streamed and not limited here.
 const LARGEST_MESSAGE: usize = 1 << 20;
+
+/// How long an address takes an upload; a worker that needs longer asks again.
+const UPLOAD_LIFE: Duration = Duration::from_secs(600);
 
 /// Adds the routes.
 pub fn configure(config: &mut ServiceConfig, scheduler: Scheduler, access: WorkerAccess) {
@@ -51,6 +55,7 @@ pub fn configure(config: &mut ServiceConfig, scheduler: Scheduler, access: Worke
             .route("/leases/{video}/complete", web::post().to(complete))
             .route("/leases/{video}/fail", web::post().to(fail))
             .route("/leases/{video}/{epoch}/input", web::get().to(input))
+            .route("/leases/{video}/{epoch}/assets/{variant}/link", web::post().to(upload_way))
             .route("/leases/{video}/{epoch}/assets/{variant}", web::put().to(upload)),
     );
 }
@@ -103,6 +108,16 @@ async fn input(_: Peer, server: Server, path: Path<(String, u32)>) -> Result<Htt
     Ok(HttpResponse::Ok().content_type("application/octet-stream").body(sized))
 }
 
+async fn upload_way(
+    _: Peer,
+    server: Server,
+    path: Path<(String, u32, String)>,
+    ask: Json<UploadAsk>,
+) -> Answer<UploadWay> {
+    let (video, epoch, name) = path.into_inner();
+    Ok(Json(server.upload_way(id(&video)?, epoch, variant(&name)?, &ask).await?))
+}
+
 async fn upload(
     _: Peer,
     server: Server,
@@ -110,9 +125,8 @@ async fn upload(
     request: HttpRequest,
     mut payload: web::Payload,
 ) -> Answer<Stored> {
-    let (video, epoch, variant) = path.into_inner();
-    let variant =
-        Variant::parse(&variant).ok_or_else(|| SchedulerError::Invalid("no such variant".to_owned()))?;
+    let (video, epoch, name) = path.into_inner();
+    let variant = variant(&name)?;
     let length = request.headers().get(actix_web::http::header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     let length = length.ok_or_else(|| SchedulerError::Invalid("content-length is needed".to_owned()))?;
@@ -134,7 +148,33 @@ fn id(text: &str) -> Result<VideoId, SchedulerError> {
     text.parse().map_err(|_| SchedulerError::StaleLease)
 }
 
+fn variant(name: &str) -> Result<Variant, SchedulerError> {
+    Variant::parse(name).ok_or_else(|| SchedulerError::Invalid("no such variant".to_owned()))
+}
+
 impl Scheduler {
+    /// How an asset of a job that is being worked on gets into storage.
+    async fn upload_way(
+        &self,
+        video: VideoId,
+        epoch: u32,
+        variant: Variant,
+        ask: &UploadAsk,
+    ) -> Result<UploadWay, SchedulerError> {
+        let job = self.holds(video, epoch).ok_or(SchedulerError::StaleLease)?;
+        let sha256 = ask.sha256.parse().map_err(|_| SchedulerError::Invalid("no digest".to_owned()))?;
+        let (organization, project) = (job.organization, job.project);
+        let key = Key::Result { organization, project, video, epoch, variant };
+        let terms = WriteTerms { lives: UPLOAD_LIFE, bytes: ask.bytes, sha256 };
+        let link = self.inner.parts.storage.write_link(&key, terms).await?;
+        let direct = link.map(|WriteLink { url, headers }| DirectUpload { url, headers });
+        if direct.is_some() {
+            let uploaded = &self.inner.parts.metrics.storage_uploaded_bytes_total;
+            uploaded.add([variant.as_str()], ask.bytes as f64);
+        }
+        Ok(UploadWay { direct })
+    }
+
     /// Stores an asset of a job that is being worked on under that epoch.
     async fn store_asset(
         &self,
@@ -159,9 +199,8 @@ impl Scheduler {
     ) -> Result<(u64, crate::storage::Chunks), SchedulerError> {
         let job = self.holds(video, epoch).ok_or(SchedulerError::StaleLease)?;
         let missing = || SchedulerError::Invalid("the job has no stored input".to_owned());
-        let image = job.request.input.as_ref().ok_or_else(missing)?;
-        let sha256 = image.sha256.parse().map_err(|_| missing())?;
-        let key = Key::Input { project: job.project, sha256 };
+        job.request.input.as_ref().ok_or_else(missing)?;
+        let key = Key::Input { organization: job.organization, project: job.project, video };
         let bytes = self.inner.parts.storage.head(&key).await?.ok_or_else(missing)?;
         Ok((bytes, self.inner.parts.storage.get(&key, None).await?))
     }

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::policy::{FIRST_HEARTBEAT, LEASE_TTL};
+use super::policy::{FIRST_HEARTBEAT, LEASE_TTL, PUBLISH_PATIENCE};
 use crate::domain::clock::Moment;
 use crate::domain::id::{VideoId, WorkerId};
 use crate::domain::job::Job;
+use crate::domain::stage::Stage;
 
 /// A job in the hands of a worker.
 #[derive(Debug, Clone)]
@@ -105,11 +106,13 @@ impl Leases {
     pub(super) fn overdue(&self, now: Moment, execution_timeout: Duration) -> Vec<(VideoId, u32, Overdue)> {
         let overdue = |held: &Held| {
             let silence = now.since(held.seen);
+            let publishing = held.job.status.stage == Stage::Uploading;
+            let patience = if publishing { execution_timeout + PUBLISH_PATIENCE } else { execution_timeout };
             if !held.heard && silence >= FIRST_HEARTBEAT {
                 Some(Overdue::NeverHeard)
             } else if silence >= LEASE_TTL {
                 Some(Overdue::Silent)
-            } else if now.since(held.since) >= execution_timeout {
+            } else if now.since(held.since) >= patience {
                 Some(Overdue::TooLong)
             } else {
                 None

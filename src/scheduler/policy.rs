@@ -35,6 +35,10 @@ impl Default for Policy {
     }
 }
 
+/// How long the files of a job that is done may wait for a storage that takes none. A day: somebody mends it by then,
+/// and what the job took is worth waiting for.
+pub(super) const PUBLISH_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
 /// Between two heartbeats: five fit into the time to live, so that two lost ones cost nothing.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(3);
 

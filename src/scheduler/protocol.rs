@@ -28,7 +28,7 @@ use crate::storage::Key;
 use crate::store::{Reach, StoreError};
 
 /// What a worker makes of each job.
-const WANTED: [Variant; 2] = [Variant::Video, Variant::Thumbnail];
+const WANTED: [Variant; 3] = Variant::ALL;
 
 impl Scheduler {
     /// A worker says hello, and so holds nothing: whatever its name still held is free at once.

@@ -69,6 +69,11 @@ impl Intake {
         Self { body, got: 0, hasher: Hasher::new() }
     }
 
+    /// Bytes that are to come in all.
+    pub(super) fn announced(&self) -> u64 {
+        self.body.bytes
+    }
+
     /// The next chunk; fails when more bytes come than were announced.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
         let Some(chunk) = self.body.chunks.next().await else { return Ok(None) };

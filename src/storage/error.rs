@@ -17,6 +17,14 @@ pub enum StorageError {
     Sender(#[source] io::Error),
     #[error("no space is left for stored files")]
     Full,
+    /// It is down, or the way to it is.
+    #[error("the storage cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("the storage is too slow or too busy: {0}")]
+    TooSlow(String),
+    /// It works and does not let us: a wrong credential, a missing bucket.
+    #[error("the storage refuses: {0}")]
+    Refused(String),
     #[error("the storage failed: {0}")]
     Io(#[source] io::Error),
 }
@@ -25,5 +33,22 @@ impl From<io::Error> for StorageError {
     fn from(error: io::Error) -> Self {
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         if full { Self::Full } else { Self::Io(error) }
+    }
+}
+
+impl StorageError {
+    /// What is wrong in a word, for metrics and readiness.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "missing",
+            Self::TooLong { .. } | Self::TooShort { .. } | Self::OutOfRange { .. } | Self::Sender(_) => {
+                "caller"
+            }
+            Self::Full => "full",
+            Self::Unreachable(_) => "down",
+            Self::TooSlow(_) => "slow",
+            Self::Refused(_) => "refused",
+            Self::Io(_) => "failed",
+        }
     }
 }

@@ -1,9 +1,10 @@
-//! The names of stored files. Built from ids and numbers only, so no request can name a path.
+//! The names of stored files. Built from ids and numbers only, so no request can name a path, and all that belongs to
+//! a project begins with `<organization>/<project>/`.
 
 use std::fmt;
 
 use crate::domain::asset::Variant;
-use crate::domain::id::{OrganizationId, ProjectId, VideoId};
+use crate::domain::id::{FileId, OrganizationId, ProjectId, VideoId};
 
 /// A SHA-256 digest; prints as lower-case hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,8 +15,10 @@ pub struct Sha256(pub [u8; 32]);
 pub enum Key {
     /// A file made by one attempt at a job. The epoch keeps a late attempt from overwriting a newer one's file.
     Result { organization: OrganizationId, project: ProjectId, video: VideoId, epoch: u32, variant: Variant },
-    /// An input picture, by content: the same picture of a project is kept once.
-    Input { project: ProjectId, sha256: Sha256 },
+    /// The picture that a job starts from. Each job has its own, so that it can be erased with the job.
+    Input { organization: OrganizationId, project: ProjectId, video: VideoId },
+    /// An uploaded file.
+    File { organization: OrganizationId, project: ProjectId, file: FileId },
 }
 
 impl Key {
@@ -29,7 +32,8 @@ impl Key {
                     variant.extension()
                 )
             }
-            Self::Input { project, sha256 } => format!("in/{project}/{sha256}"),
+            Self::Input { organization, project, video } => format!("{organization}/{project}/{video}/input"),
+            Self::File { organization, project, file } => format!("{organization}/{project}/{file}/content"),
         }
     }
 
@@ -37,7 +41,7 @@ impl Key {
     pub fn content_type(&self) -> &'static str {
         match self {
             Self::Result { variant, .. } => variant.content_type(),
-            Self::Input { .. } => "application/octet-stream",
+            Self::Input { .. } | Self::File { .. } => "application/octet-stream",
         }
     }
 }
@@ -91,8 +95,11 @@ mod tests {
             (OrganizationId::new(1, random), ProjectId::new(2, random), VideoId::new(3, random));
         let key = Key::Result { organization, project, video, epoch: 7, variant: Variant::Thumbnail };
         assert_eq!(key.path(), format!("{organization}/{project}/{video}/7/thumbnail.webp"));
-        let key = Key::Input { project, sha256: Sha256([0xab; 32]) };
-        assert_eq!(key.path(), format!("in/{project}/{}", "ab".repeat(32)));
+        let key = Key::Input { organization, project, video };
+        assert_eq!(key.path(), format!("{organization}/{project}/{video}/input"));
+        let file = FileId::new(4, random);
+        let key = Key::File { organization, project, file };
+        assert_eq!(key.path(), format!("{organization}/{project}/{file}/content"));
     }
 
     #[test]

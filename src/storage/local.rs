@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio_util::io::ReaderStream;
 
 use super::body::{Chunks, Intake};
-use super::{Body, Key, Pending, Storage, StorageError, Stored};
+use super::{Body, Key, Pending, ReadLink, Storage, StorageError, Stored, WriteLink, WriteTerms};
 
 /// Bytes read at once: few enough trips to the blocking pool, small enough to hold for thousands of readers.
 const READ_CHUNK_BYTES: usize = 256 * 1024;
@@ -129,6 +129,14 @@ impl Storage for Local {
             file.sync_all().await?;
             Ok(())
         })
+    }
+
+    fn read_link<'a>(&'a self, _: &'a Key, _: ReadLink<'a>) -> Pending<'a, Option<String>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn write_link<'a>(&'a self, _: &'a Key, _: WriteTerms) -> Pending<'a, Option<WriteLink>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 

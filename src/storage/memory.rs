@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 
 use super::body::{Chunks, Intake};
-use super::{Body, Key, Pending, Storage, StorageError, Stored};
+use super::{Body, Key, Pending, ReadLink, Storage, StorageError, Stored, WriteLink, WriteTerms};
 
 /// Storage in a map.
 #[derive(Default)]
@@ -63,6 +63,14 @@ impl Storage for Memory {
 
     fn probe(&self) -> Pending<'_, ()> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn read_link<'a>(&'a self, _: &'a Key, _: ReadLink<'a>) -> Pending<'a, Option<String>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn write_link<'a>(&'a self, _: &'a Key, _: WriteTerms) -> Pending<'a, Option<WriteLink>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 

@@ -7,17 +7,20 @@ mod error;
 mod key;
 mod local;
 mod memory;
+mod s3;
 #[cfg(test)]
 mod suite;
 
 use std::ops::Range;
 use std::pin::Pin;
+use std::time::Duration;
 
 pub use body::{Body, BodySender, Chunks};
 pub use error::StorageError;
 pub use key::{Key, Sha256};
 pub use local::Local;
 pub use memory::Memory;
+pub use s3::{S3, S3Settings};
 
 /// The future of a storage operation.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
@@ -45,4 +48,35 @@ pub trait Storage: Send + Sync {
 
     /// Whether a write would work now, for readiness.
     fn probe(&self) -> Pending<'_, ()>;
+
+    /// An address that gives the file to whoever has it, for a while; `None` where the storage has none to give.
+    fn read_link<'a>(&'a self, key: &'a Key, link: ReadLink<'a>) -> Pending<'a, Option<String>>;
+
+    /// An address that takes exactly the file described, for a while; `None` where the storage has none to give.
+    fn write_link<'a>(&'a self, key: &'a Key, terms: WriteTerms) -> Pending<'a, Option<WriteLink>>;
+}
+
+/// How an address gives a file.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadLink<'a> {
+    pub lives: Duration,
+    pub content_type: &'a str,
+    /// The `Content-Disposition` of the answer.
+    pub disposition: &'a str,
+}
+
+/// The file that an address takes.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteTerms {
+    pub lives: Duration,
+    pub bytes: u64,
+    pub sha256: Sha256,
+}
+
+/// Where a file is put.
+#[derive(Clone)]
+pub struct WriteLink {
+    pub url: String,
+    /// To be sent with the bytes, as they are.
+    pub headers: Vec<(String, String)>,
 }

@@ -4,6 +4,9 @@
 //! Two implementers: [`Sqlite`], and [`Memory`], the model that it is compared with in `suite`.
 
 mod error;
+mod files;
+#[cfg(test)]
+mod files_suite;
 mod garbage;
 mod memory;
 mod query;
@@ -17,7 +20,8 @@ mod webhooks_suite;
 use std::pin::Pin;
 
 pub use error::StoreError;
-pub use garbage::Garbage;
+pub use files::{FilePage, FileQuery, FileStore};
+pub use garbage::{Garbage, Left};
 pub use memory::Memory;
 pub use query::{
     Admission, Admitted, Aged, Change, Idempotency, JobFilter, JobPage, JobQuery, Order, Reach, Trim,
@@ -41,6 +45,7 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 /// Everything durable.
 pub trait Store:
     JobStore
+    + FileStore
     + GarbageStore
     + OutboxStore
     + UsageStore
@@ -54,6 +59,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: JobStore
+        + FileStore
         + GarbageStore
         + OutboxStore
         + UsageStore
@@ -67,7 +73,7 @@ impl<T> Store for T where
 
 /// The jobs.
 pub trait JobStore: Send + Sync {
-    /// Admits a job together with its idempotency key, or neither.
+    /// Admits a job together with its idempotency key, or neither. Its input is no garbage any more.
     fn admit(&self, admission: Admission) -> Pending<'_, Admitted>;
 
     /// Makes a move. In the same transaction: the event, and at the end of a job its booking. Answers the job after it.
@@ -88,12 +94,15 @@ pub trait JobStore: Send + Sync {
     /// Up to `limit` jobs that time has overtaken.
     fn aged(&self, aged: Aged, limit: u32) -> Pending<'_, Vec<Job>>;
 
-    /// Forgets an ended job; its bookings and events stay. Answers the files it left, which are garbage now.
-    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Option<Garbage>>;
+    /// Forgets an ended job; its bookings and events stay. Answers what it left, which is garbage now.
+    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Vec<Garbage>>;
 }
 
-/// Files to remove.
+/// Bytes to remove.
 pub trait GarbageStore: Send + Sync {
+    /// Notes bytes that are about to be written as garbage, until a record is made that names them.
+    fn reserve(&self, garbage: Garbage) -> Pending<'_, ()>;
+
     /// Up to `limit` of those due at `now`, oldest first.
     fn garbage(&self, now: UnixMillis, limit: u32) -> Pending<'_, Vec<Garbage>>;
 

@@ -115,8 +115,8 @@ pub struct Trim {
     pub idempotency_keys: UnixMillis,
     /// By when they happened; only settled ones.
     pub events: UnixMillis,
-    /// What is remembered of deleted jobs, by their deletion.
-    pub deleted_jobs: UnixMillis,
+    /// What is remembered of deleted jobs and files, by their deletion.
+    pub deleted: UnixMillis,
 }
 
 /// Which bookings to read: those with `from <= at < to`.

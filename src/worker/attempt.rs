@@ -20,13 +20,13 @@ use super::run::Ended;
 use crate::domain::asset::Asset;
 use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::id::WorkerId;
-use crate::domain::lease::{Complete, Cost, Fail, Lease, Orders};
+use crate::domain::lease::{Complete, Cost, Fail, Lease, Orders, UploadAsk};
 use crate::domain::picture::Picture;
 use crate::domain::stage::{Stage, Timings};
 use crate::media::{PictureDecoder, SandboxError};
 
-/// How often a file is sent or fetched before the job is given up here.
-const TRANSFER_ATTEMPTS: u32 = 3;
+/// The first pause before a transfer is tried again, doubled each time.
+const TRANSFER_PAUSE: Duration = Duration::from_millis(200);
 
 /// What an attempt needs besides its lease.
 pub(super) struct Attempt<'a> {
@@ -63,7 +63,11 @@ impl Attempt<'_> {
             return outcome.map_or_else(Stop::gone, |_| Ok(After::Continue));
         }
         let (said, after) = match outcome {
-            Ok(complete) => (self.client.complete(video, &complete).await, Ok(After::Continue)),
+            Ok(complete) => {
+                // While the lease lasts, what was made is worth waiting for.
+                let lasting = || progress.halted().is_none();
+                (self.client.complete(video, &complete, lasting).await, Ok(After::Continue))
+            }
             Err(Stop::Failed(failure)) => {
                 let after = match failure.device {
                     DeviceHealth::Good => After::Continue,
@@ -88,7 +92,7 @@ impl Attempt<'_> {
 
     async fn make(&self, progress: &Arc<Progress>) -> Result<Complete, Stop> {
         let input = match &self.lease.input {
-            Some(target) => Some(self.decode(&self.fetch(&target.url).await?).await?),
+            Some(target) => Some(self.decode(&self.fetch(&target.url, progress).await?).await?),
             None => None,
         };
         let made = self
@@ -104,15 +108,19 @@ impl Attempt<'_> {
         self.store(made, progress).await
     }
 
-    async fn fetch(&self, path: &str) -> Result<Bytes, Failure> {
-        let fetched = repeat(|| self.client.input(path)).await;
-        fetched.map_err(|error| {
-            Failure::new(
-                FailureCode::InternalError,
-                FailureClass::Infra,
-                format!("fetching the input: {error}"),
-            )
-        })
+    async fn fetch(&self, path: &str, progress: &Progress) -> Result<Bytes, Failure> {
+        persist(
+            progress,
+            || self.client.input(path),
+            |error| {
+                Failure::new(
+                    FailureCode::InternalError,
+                    FailureClass::Infra,
+                    format!("fetching the input: {error}"),
+                )
+            },
+        )
+        .await
     }
 
     /// In another process: what a stranger made never meets a decoder in this one.
@@ -131,7 +139,7 @@ impl Attempt<'_> {
     async fn store(&self, made: Made, progress: &Progress) -> Result<Complete, Stop> {
         let began = Instant::now();
         progress.enter(Stage::Uploading);
-        let sent = try_join_all(made.files.into_iter().map(|file| self.send(file))).await;
+        let sent = try_join_all(made.files.into_iter().map(|file| self.send(file, progress))).await;
         let timings = Timings { upload: Some(began.elapsed().as_secs_f64()), ..made.timings };
         let assets = sent.map_err(|failure| failure.after(made.cost, timings))?;
         Ok(Complete {
@@ -145,12 +153,14 @@ impl Attempt<'_> {
         })
     }
 
-    async fn send(&self, file: MadeFile) -> Result<Asset, Failure> {
+    /// Waits for a storage that takes nothing now: what was made is kept until it does.
+    async fn send(&self, file: MadeFile, progress: &Progress) -> Result<Asset, Failure> {
         let failed = |why: String| Failure::new(FailureCode::StorageUploadFailed, FailureClass::Infra, why);
         let target = self.lease.uploads.iter().find(|target| target.variant == file.asset.variant);
         let target = target.ok_or_else(|| failed(format!("nobody asked for {:?}", file.asset.variant)))?;
-        let stored = repeat(|| self.client.upload(&target.url, file.bytes.clone())).await;
-        let stored = stored.map_err(|error| failed(error.to_string()))?;
+        let ask = UploadAsk { bytes: file.asset.bytes, sha256: file.asset.sha256.clone() };
+        let upload = || self.client.upload(&target.url, &ask, file.bytes.clone());
+        let stored = persist(progress, upload, |error| failed(error.to_string())).await?;
         if (stored.bytes, stored.sha256.as_str()) != (file.asset.bytes, file.asset.sha256.as_str()) {
             return Err(failed(format!("{:?} arrived changed", file.asset.variant)));
         }
@@ -192,16 +202,24 @@ impl From<Failure> for Stop {
     }
 }
 
-/// Repeats a transfer that did not come through.
-async fn repeat<T, F: Future<Output = Result<T, CallError>>>(call: impl Fn() -> F) -> Result<T, CallError> {
-    let mut pause = Duration::from_millis(200);
-    for _ in 1..TRANSFER_ATTEMPTS {
+/// Repeats a transfer that did not come through, as long as nobody asks the job to stop.
+async fn persist<T, F: Future<Output = Result<T, CallError>>>(
+    progress: &Progress,
+    call: impl Fn() -> F,
+    failed: impl Fn(CallError) -> Failure,
+) -> Result<T, Failure> {
+    let mut pause = TRANSFER_PAUSE;
+    loop {
         match call().await {
-            Err(CallError::Unavailable(why)) => warn!("a transfer is tried again: {why}"),
-            answer => return answer,
+            Err(CallError::Unavailable(why)) => {
+                if let Some(halt) = progress.halted() {
+                    return Err(Failure::halted(Some(halt), format!("stopped while waiting: {why}")));
+                }
+                warn!("a transfer is tried again: {why}");
+            }
+            answer => return answer.map_err(failed),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    call().await
 }

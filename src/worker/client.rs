@@ -1,6 +1,6 @@
 //! The calls of the lease protocol, each one request. Repeats nothing by itself, except what must arrive.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::id::{VideoId, WorkerId};
 use crate::domain::lease::{
-    Complete, Fail, Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, ProtocolError, Stored, Welcome,
-    WorkerHello,
+    Complete, DirectUpload, Fail, Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, ProtocolError,
+    Stored, UploadAsk, UploadWay, Welcome, WorkerHello,
 };
-use crate::net::ServerClient;
+use crate::net::{DirectClient, ServerClient};
 
 /// A short call that takes longer has met a server that is stuck; under the 10 s of the self-fence.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
@@ -44,13 +44,16 @@ pub(super) enum CallError {
     Unavailable(String),
 }
 
-/// A worker's connection to its server.
+/// A worker's connection to its server, and to where that sends its files.
 #[derive(Clone)]
-pub(super) struct LeaseClient(ServerClient);
+pub(super) struct LeaseClient {
+    server: ServerClient,
+    direct: DirectClient,
+}
 
 impl LeaseClient {
-    pub(super) fn new(client: ServerClient) -> Self {
-        Self(client)
+    pub(super) fn new(server: ServerClient) -> Self {
+        Self { server, direct: DirectClient::default() }
     }
 
     pub(super) async fn hello(&self, hello: &WorkerHello) -> Result<Welcome, CallError> {
@@ -77,40 +80,73 @@ impl LeaseClient {
 
     /// The bytes of the input picture.
     pub(super) async fn input(&self, path: &str) -> Result<Bytes, CallError> {
-        let answer = send(self.0.request(Method::GET, path).timeout(TRANSFER_TIMEOUT)).await?;
+        let answer = send(self.server.request(Method::GET, path).timeout(TRANSFER_TIMEOUT)).await?;
         answer.bytes().await.map_err(unavailable)
     }
 
-    /// Stores one file and says what the server received.
-    pub(super) async fn upload(&self, path: &str, file: Bytes) -> Result<Stored, CallError> {
-        let request = self.0.request(Method::PUT, path).timeout(TRANSFER_TIMEOUT);
-        send(request.body(file)).await?.json().await.map_err(unavailable)
+    /// Stores one file and says what was received: past the server if it gives an address for it.
+    pub(super) async fn upload(&self, path: &str, ask: &UploadAsk, file: Bytes) -> Result<Stored, CallError> {
+        let way: UploadWay = self.post(&format!("{path}/link"), ask, CALL_TIMEOUT).await?;
+        match way.direct {
+            Some(direct) => self.upload_direct(direct, ask, file).await,
+            None => {
+                let request = self.server.request(Method::PUT, path).timeout(TRANSFER_TIMEOUT);
+                send(request.body(file)).await?.json().await.map_err(unavailable)
+            }
+        }
     }
 
-    /// Repeats until the server has answered one way or the other.
-    pub(super) async fn complete(&self, video: VideoId, complete: &Complete) -> Result<(), CallError> {
-        self.last_word(&format!("/internal/v1/leases/{video}/complete"), complete).await
+    /// Whatever goes wrong may be mended there, so that a later try succeeds.
+    async fn upload_direct(
+        &self,
+        direct: DirectUpload,
+        ask: &UploadAsk,
+        file: Bytes,
+    ) -> Result<Stored, CallError> {
+        // The address holds a signature.
+        let nameless = |error: reqwest::Error| unavailable(error.without_url());
+        let request = self.direct.put(&direct.url).map_err(nameless)?;
+        let request =
+            direct.headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let answer = request.timeout(TRANSFER_TIMEOUT).body(file).send().await.map_err(nameless)?;
+        if !answer.status().is_success() {
+            return Err(CallError::Unavailable(format!("the storage answered {}", answer.status())));
+        }
+        Ok(Stored { bytes: ask.bytes, sha256: ask.sha256.clone() })
+    }
+
+    /// Repeats until the server has answered one way or the other; beyond a minute only while `lasting`.
+    pub(super) async fn complete(
+        &self,
+        video: VideoId,
+        complete: &Complete,
+        lasting: impl Fn() -> bool,
+    ) -> Result<(), CallError> {
+        self.last_word(&format!("/internal/v1/leases/{video}/complete"), complete, lasting).await
     }
 
     /// Repeats until the server has answered one way or the other.
     pub(super) async fn fail(&self, video: VideoId, fail: &Fail) -> Result<(), CallError> {
-        self.last_word(&format!("/internal/v1/leases/{video}/fail"), fail).await
+        self.last_word(&format!("/internal/v1/leases/{video}/fail"), fail, || false).await
     }
 
-    async fn last_word<T: Serialize>(&self, path: &str, body: &T) -> Result<(), CallError> {
-        let repeated = async {
-            let mut pause = FIRST_PAUSE;
-            loop {
-                match self.post::<T, serde_json::Value>(path, body, CALL_TIMEOUT).await {
-                    Err(CallError::Unavailable(_)) => {}
-                    answer => return answer.map(drop),
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+    async fn last_word<T: Serialize>(
+        &self,
+        path: &str,
+        body: &T,
+        lasting: impl Fn() -> bool,
+    ) -> Result<(), CallError> {
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let answer = self.post::<T, serde_json::Value>(path, body, CALL_TIMEOUT).await;
+            match answer {
+                Err(CallError::Unavailable(_)) if began.elapsed() < LAST_WORD_TIMEOUT || lasting() => {}
+                answer => return answer.map(drop),
             }
-        };
-        let answer = tokio::time::timeout(LAST_WORD_TIMEOUT, repeated).await;
-        answer.unwrap_or_else(|_| Err(CallError::Unavailable("no answer to the end of a job".to_owned())))
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     async fn post<T: Serialize, A: DeserializeOwned>(
@@ -119,7 +155,7 @@ impl LeaseClient {
         body: &T,
         timeout: Duration,
     ) -> Result<A, CallError> {
-        let request = self.0.request(Method::POST, path).timeout(timeout).json(body);
+        let request = self.server.request(Method::POST, path).timeout(timeout).json(body);
         send(request).await?.json().await.map_err(unavailable)
     }
 }

@@ -69,7 +69,8 @@ impl Failure {
         }
     }
 
-    fn halted(why: Option<Halt>, message: String) -> Self {
+    /// The job was asked to stop, and did.
+    pub(super) fn halted(why: Option<Halt>, message: String) -> Self {
         match why {
             Some(Halt::HandBack) => Self::new(FailureCode::WorkerLost, FailureClass::HandedBack, message),
             Some(Halt::Cancelled | Halt::Fenced) | None => {

@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::support::{Answer, TestApp};
 
 /// Operations that need no key.
-const OPEN: [&str; 5] = ["getHealth", "getReadiness", "getMetrics", "getOpenApi", "getDocs"];
+const OPEN: [&str; 6] =
+    ["getHealth", "getReadiness", "getMetrics", "getOpenApi", "getDocs", "downloadSigned"];
 
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];

@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod auth;
+mod conformance;
 mod conventions;
 mod coverage;
 mod crash;
+mod delivery;
+mod files;
 mod generate;
 mod goldens;
+mod hostile_urls;
 mod layers;
 mod limits;
 mod models;

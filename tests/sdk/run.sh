@@ -15,6 +15,10 @@ trap stop EXIT
 
 # Polling and listing of four clients would use the default limits up.
 export WANSERVE_LIMITS_READS_PER_MINUTE=0 WANSERVE_LIMITS_CREATES_PER_MINUTE=0
+# The scripts receive webhooks there.
+HOOK_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+export HOOK_PORT
+export WANSERVE_OUTGOING_ALLOW_CIDRS=127.0.0.1 WANSERVE_OUTGOING_WEBHOOK_HTTP=true WANSERVE_OUTGOING_EXTRA_PORTS=$HOOK_PORT
 "$program" --data-dir "$work/data" --models-dir "$here/../../models" \
     --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 >"$work/out" 2>"$work/log" &
 server=$!
@@ -37,6 +41,7 @@ for version in 3.3.1 3.54.0; do
     python3 -m venv "$work/python-$version"
     "$work/python-$version/bin/pip" install --quiet --disable-pip-version-check "openai==$version"
     "$work/python-$version/bin/python" "$here/videos.py"
+    "$work/python-$version/bin/python" "$here/outside.py"
     "$work/python-$version/bin/python" "$here/admin.py"
 done
 for version in 6.49.0 7.57.0; do
@@ -45,4 +50,5 @@ for version in 6.49.0 7.57.0; do
     npm install --silent --no-audit --no-fund "openai@$version"
     echo "openai-node $version"
     node "$here/videos.mjs"
+    node "$here/outside.mjs"
 done

@@ -2,20 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::upload::Upload;
 use crate::domain::request::{BadRequest, RequestFault};
 
 /// Members that say how to answer, not what to make.
 const HOW_TO_ANSWER: [&str; 2] = ["wait", "stream"];
-
-/// An uploaded file. Its declared name and type are untrusted and dropped at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Upload {
-    pub(crate) bytes: Bytes,
-}
 
 /// One value of a body. What is null or empty is not there at all.
 #[derive(Debug, Clone, PartialEq)]
@@ -164,6 +158,15 @@ impl Fields {
         nodes.into_iter().map(text).collect::<Result<_, _>>().map(Some)
     }
 
+    /// A file part.
+    pub(crate) fn file(&mut self, name: &str) -> Result<Option<Upload>, BadRequest> {
+        match self.single(name)? {
+            None => Ok(None),
+            Some(Node::File(upload)) => Ok(Some(upload)),
+            Some(_) => Err(wrong_type(name, "a file")),
+        }
+    }
+
     /// Whatever stands under the name, once.
     pub(super) fn single(&mut self, name: &str) -> Result<Option<Node>, BadRequest> {
         match self.members.remove(name) {
@@ -209,7 +212,7 @@ impl Node {
             },
             Self::File(upload) => {
                 digest.update(b"f");
-                digest.update(Sha256::digest(&upload.bytes));
+                digest.update(upload.sha256());
             }
             Self::Object(members) => {
                 digest.update([b"o", members.len().to_le_bytes().as_slice()].concat());

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::fields::{Fields, Node, wrong_type};
+use super::upload::Upload;
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::domain::request::{BadRequest, MAX_URL_BYTES, RequestFault};
 
@@ -18,8 +19,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// A picture as handed over.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ImageInput {
-    /// The bytes themselves, uploaded or in a data URL.
+    /// The bytes themselves, out of a data URL.
     Bytes(Bytes),
+    /// A file part.
+    Upload(Upload),
     /// An `http` or `https` URL.
     Url(String),
     /// An id of an uploaded file, unchecked.
@@ -44,7 +47,7 @@ pub(crate) fn take_image(
     let wanted = "a file, or an object with `image_url` or `file_id`";
     match fields.single(name)? {
         None => Ok(None),
-        Some(Node::File(upload)) => Ok(Some((name.to_owned(), ImageInput::Bytes(upload.bytes)))),
+        Some(Node::File(upload)) => Ok(Some((name.to_owned(), ImageInput::Upload(upload)))),
         Some(Node::Object(members)) => {
             let input = from_object(name, Fields::new(members))?;
             Ok(Some(input))

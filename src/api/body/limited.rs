@@ -43,9 +43,9 @@ pub(super) struct Limited {
 }
 
 impl Limited {
-    /// At most `limit` bytes.
-    pub(super) fn new(payload: web::Payload, limit: usize) -> Self {
-        Self::paced(payload, limit, PACE)
+    /// At most `limit` bytes in at most `time`.
+    pub(super) fn new(payload: web::Payload, limit: usize, time: Duration) -> Self {
+        Self::paced(payload, limit, Pace { total: time, ..PACE })
     }
 
     /// In bytes.

@@ -1,5 +1,7 @@
 //! Which media types a route takes, how much of each, and the reading itself.
 
+use std::time::Duration;
+
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{HttpRequest, web};
@@ -17,10 +19,20 @@ const SMALL_BODY_BYTES: usize = 1 << 20;
 /// Bodies with a picture of 10 MiB, in base64 or as a file.
 const PICTURE_BODY_BYTES: usize = 16 << 20;
 
+/// Forms with a file of 100 MiB.
+const FILE_BODY_BYTES: usize = 110 << 20;
+
+/// For a whole body with a picture: the largest at a bit over two megabits a second.
+const PICTURE_TIME: Duration = Duration::from_secs(60);
+
+/// For a whole body with a file: the largest at two megabits a second.
+const FILE_TIME: Duration = Duration::from_secs(480);
+
 /// The media types of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Accepts {
     Json,
+    Multipart,
     Both,
 }
 
@@ -29,13 +41,19 @@ pub(crate) enum Accepts {
 pub(crate) struct Limits {
     json: usize,
     multipart: usize,
+    time: Duration,
 }
 
 impl Limits {
     /// No picture in JSON.
-    pub(crate) const PLAIN: Self = Self { json: SMALL_BODY_BYTES, multipart: PICTURE_BODY_BYTES };
+    pub(crate) const PLAIN: Self =
+        Self { json: SMALL_BODY_BYTES, multipart: PICTURE_BODY_BYTES, time: PICTURE_TIME };
     /// A picture in either form.
-    pub(crate) const PICTURE: Self = Self { json: PICTURE_BODY_BYTES, multipart: PICTURE_BODY_BYTES };
+    pub(crate) const PICTURE: Self =
+        Self { json: PICTURE_BODY_BYTES, multipart: PICTURE_BODY_BYTES, time: PICTURE_TIME };
+    /// A file in a form.
+    pub(crate) const FILE: Self =
+        Self { json: SMALL_BODY_BYTES, multipart: FILE_BODY_BYTES, time: FILE_TIME };
 }
 
 /// Reads and decodes a body. The caller has been authenticated before.
@@ -47,17 +65,18 @@ pub(crate) async fn read(
 ) -> Result<Fields, ApiError> {
     let essence = essence(request);
     match essence.as_deref() {
-        Some("application/json") => {
+        Some("application/json") if accepts != Accepts::Multipart => {
             check_declared(request, limits.json)?;
-            json::decode(&collect(Limited::new(payload, limits.json)).await?)
+            json::decode(&collect(Limited::new(payload, limits.json, limits.time)).await?)
         }
-        Some("multipart/form-data") if accepts == Accepts::Both => {
+        Some("multipart/form-data") if accepts != Accepts::Json => {
             check_declared(request, limits.multipart)?;
-            multipart::decode(request.headers(), Limited::new(payload, limits.multipart)).await
+            multipart::decode(request.headers(), Limited::new(payload, limits.multipart, limits.time)).await
         }
         Some(_) | None => {
             let types = match accepts {
                 Accepts::Json => "application/json",
+                Accepts::Multipart => "multipart/form-data",
                 Accepts::Both => "multipart/form-data or application/json",
             };
             Err(ApiError::new(ErrorCode::UnsupportedMediaType, format!("this route takes {types}")))

@@ -7,11 +7,13 @@ mod json;
 mod limited;
 mod media;
 mod multipart;
+mod upload;
 mod video;
 
 pub(crate) use fields::Fields;
 pub(crate) use image::{ImageInput, Naming, take_image};
 pub(crate) use media::{Accepts, Limits, read};
+pub(crate) use upload::{Upload, UploadChunks};
 #[cfg(test)]
 pub(crate) use video::VIDEO_FIELDS;
 pub(crate) use video::take_video;

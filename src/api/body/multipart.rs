@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::error::PayloadError;
 use actix_web::http::header::HeaderMap;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::fields::{Fields, Node, Upload};
+use super::fields::{Fields, Node};
+use super::upload::Receiving;
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::domain::request::{BadRequest, RequestFault};
 
@@ -53,8 +54,11 @@ where
         let Some(name) = part.name().map(str::to_owned).filter(|name| !name.is_empty()) else {
             return Err(ApiError::new(ErrorCode::InvalidMultipart, "a part has no name"));
         };
-        let is_file = part.content_disposition().is_some_and(|shape| shape.get_filename().is_some());
-        let node = if is_file { Some(file(&mut part).await?) } else { text(&mut part, &name).await? };
+        let filename = part.content_disposition().and_then(|shape| shape.get_filename().map(str::to_owned));
+        let node = match filename {
+            Some(filename) => Some(file(&mut part, &filename).await?),
+            None => text(&mut part, &name).await?,
+        };
         let Some(node) = node else { continue };
         let (member, steps) = parse_name(&name).ok_or_else(|| misplaced(&name))?;
         insert(&mut root, member, &steps, node).map_err(|()| misplaced(&name))?;
@@ -62,12 +66,13 @@ where
     Ok(Fields::new(root))
 }
 
-async fn file(part: &mut Field) -> Result<Node, ApiError> {
-    let mut bytes = BytesMut::new();
+async fn file(part: &mut Field, filename: &str) -> Result<Node, ApiError> {
+    let mut receiving = Receiving::new(filename);
     while let Some(chunk) = part.next().await {
-        bytes.extend_from_slice(&chunk.map_err(|error| broken(&error))?);
+        let chunk = chunk.map_err(|error| broken(&error))?;
+        receiving.push(&chunk).await.map_err(|error| ApiError::internal(&error))?;
     }
-    Ok(Node::File(Upload { bytes: bytes.freeze() }))
+    Ok(Node::File(receiving.finish().await.map_err(|error| ApiError::internal(&error))?))
 }
 
 /// `None` for what counts as absent: nothing, or the word `null`.

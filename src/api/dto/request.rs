@@ -114,6 +114,27 @@ pub(crate) struct RemixVideoBody {
     parameters: VideoParametersBody,
 }
 
+/// A file to keep for a while.
+#[derive(ToSchema)]
+pub(crate) struct CreateFileBody {
+    /// The file part.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// `vision` (a picture) or `user_data`.
+    #[schema(example = "vision")]
+    purpose: String,
+    expires_after: Option<ExpiresAfter>,
+}
+
+/// How long a file is kept; without it a day.
+#[derive(ToSchema)]
+pub(crate) struct ExpiresAfter {
+    #[schema(pattern = "^created_at$", example = "created_at")]
+    anchor: String,
+    #[schema(minimum = 3600, maximum = 2592000, example = 86400)]
+    seconds: i64,
+}
+
 /// A webhook endpoint. On creation `url` and `events` are required; on an update what is absent stays.
 #[derive(ToSchema)]
 pub(crate) struct WebhookEndpointBody {

@@ -191,6 +191,21 @@ struct AssetObject {
     interval_seconds: Option<f64>,
 }
 
+/// Where a file can be downloaded without a key, for a while.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VideoDownloadUrl)]
+pub(crate) struct DownloadUrlObject {
+    #[schema(value_type = String, pattern = "^video.download_url$")]
+    pub(crate) object: &'static str,
+    pub(crate) video_id: String,
+    /// `video`, `thumbnail` or `spritesheet`.
+    #[schema(value_type = String)]
+    pub(crate) variant: &'static str,
+    pub(crate) url: String,
+    /// When the URL stops working, Unix seconds.
+    pub(crate) expires_at: u64,
+}
+
 /// What a finished job cost.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Usage)]

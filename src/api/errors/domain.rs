@@ -54,7 +54,11 @@ impl From<JobsError> for ApiError {
     fn from(error: JobsError) -> Self {
         match error {
             JobsError::NotFound => Self::video_not_found(),
-            JobsError::UnknownAfter => Self::invalid_value("after", "`after` is no video of this project"),
+            JobsError::UnknownAfter => {
+                Self::invalid_value("after", "`after` is no item of this list of the project's")
+            }
+            JobsError::NoSuchFile => Self::file_not_found(),
+            JobsError::SourceGone => Self::new(ErrorCode::SourceUnavailable, "the source's picture is gone"),
             JobsError::InProgress => {
                 Self::new(ErrorCode::VideoInProgress, "the job is not over; cancel it first")
             }

@@ -95,6 +95,11 @@ impl ApiError {
         Self::new(ErrorCode::VideoNotFound, "no such video").about("video_id")
     }
 
+    /// No such file, or not the caller's.
+    pub(crate) fn file_not_found() -> Self {
+        Self::new(ErrorCode::FileNotFound, "no such file").about("file_id")
+    }
+
     /// No such route.
     pub(crate) fn unknown_url(method: &str, path: &str) -> Self {
         Self::new(ErrorCode::UnknownUrl, format!("no such route: {method} {path}"))

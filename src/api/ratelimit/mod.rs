@@ -82,9 +82,10 @@ impl RouteClass {
     /// The class of a matched route.
     pub(crate) fn of(request: &HttpRequest) -> Self {
         let route = request.match_pattern().unwrap_or_default();
-        let makes =
-            matches!(route.as_str(), "/v1/videos" | "/v1/videos/generations" | "/v1/videos/from-image")
-                || route.ends_with("/remix");
+        let makes = matches!(
+            route.as_str(),
+            "/v1/videos" | "/v1/videos/generations" | "/v1/videos/from-image" | "/v1/files"
+        ) || route.ends_with("/remix");
         if route.ends_with("/content") {
             Self::Content
         } else if makes && request.method() == Method::POST {

@@ -31,11 +31,13 @@ struct ReadyObject {
     reasons: Vec<&'static str>,
 }
 
-/// `ok` or `failed` each.
+/// `ok`, or what is wrong.
 #[derive(Serialize, ToSchema)]
 struct Checks {
+    /// `ok` or `failed`.
     #[schema(value_type = String, example = "ok")]
     database: &'static str,
+    /// `ok`, `down`, `slow`, `full`, `refused` or `failed`.
     #[schema(value_type = String, example = "ok")]
     storage: &'static str,
     gpu_workers: WorkerCounts,
@@ -75,7 +77,7 @@ pub(crate) async fn readyz(api: web::Data<Api>) -> HttpResponse {
         status: if ready { "ready" } else { "not_ready" },
         checks: Checks {
             database: word(readiness.database),
-            storage: word(readiness.storage),
+            storage: readiness.storage.err().unwrap_or("ok"),
             gpu_workers: WorkerCounts { ready: readiness.workers_ready, total: readiness.workers_total },
         },
         reasons: readiness.obstacles(),

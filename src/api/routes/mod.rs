@@ -2,6 +2,7 @@
 
 pub(crate) mod docs;
 pub(crate) mod fallback;
+pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod limits;
 pub(crate) mod models;

@@ -9,7 +9,7 @@ use crate::domain::key::ProjectScope;
 use crate::domain::usage::UsageRecord;
 use crate::store::garbage::{left_by_deletion, left_by_move};
 use crate::store::{
-    Admission, Admitted, Aged, Change, Garbage, JobPage, JobQuery, JobStore, Order, Pending, Reach,
+    Admission, Admitted, Aged, Change, Garbage, JobPage, JobQuery, JobStore, Left, Order, Pending, Reach,
     StoreError,
 };
 
@@ -53,7 +53,7 @@ impl JobStore for Memory {
         })
     }
 
-    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Option<Garbage>> {
+    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Vec<Garbage>> {
         self.run(|tables| {
             let job = tables.reached(reach, video)?.clone();
             if !job.status.state.is_terminal() {
@@ -94,6 +94,7 @@ impl Tables {
         if let Some((key, fingerprint, _)) = used {
             self.used_keys.insert(key, Use { fingerprint, video: job.id, at: job.created_at });
         }
+        self.named(Left::Input { video: job.id });
         self.jobs.insert(job.id, job);
         Ok(Admitted::New)
     }
@@ -140,6 +141,11 @@ impl Tables {
         let has_more = jobs.len() == wanted;
         jobs.truncate(query.limit as usize);
         Ok(JobPage { jobs, has_more })
+    }
+
+    /// A record names the bytes from now on.
+    pub(super) fn named(&mut self, left: Left) {
+        self.garbage.retain(|garbage| garbage.left != left);
     }
 
     fn active(&self, scope: ProjectScope) -> u32 {

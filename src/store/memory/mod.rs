@@ -1,6 +1,7 @@
 //! The model of the store: plain maps behind one lock. The definition that the SQL store is compared with,
 //! and the store of tests. Nothing survives the process.
 
+mod files;
 mod jobs;
 mod tenants;
 mod webhooks;
@@ -15,7 +16,8 @@ use super::{
 use crate::domain::clock::UnixMillis;
 use crate::domain::estimate::{Estimate, Shape};
 use crate::domain::event::Event;
-use crate::domain::id::{EventId, KeyId, OrganizationId, ProjectId, ServiceAccountId, VideoId};
+use crate::domain::file::StoredFile;
+use crate::domain::id::{EventId, FileId, KeyId, OrganizationId, ProjectId, ServiceAccountId, VideoId};
 use crate::domain::job::Job;
 use crate::domain::key::KeyRecord;
 use crate::domain::tenant::{Organization, Project, ServiceAccount};
@@ -32,6 +34,9 @@ struct Tables {
     jobs: BTreeMap<VideoId, Job>,
     /// Deleted jobs, their projects and when: a page may still begin behind one.
     gone: BTreeMap<VideoId, (ProjectId, UnixMillis)>,
+    files: BTreeMap<FileId, StoredFile>,
+    /// The same of files.
+    gone_files: BTreeMap<FileId, (ProjectId, UnixMillis)>,
     garbage: BTreeSet<Garbage>,
     used_keys: HashMap<UsedKey, Use>,
     /// The flag says whether it is settled.
@@ -71,6 +76,13 @@ impl Memory {
 }
 
 impl GarbageStore for Memory {
+    fn reserve(&self, garbage: Garbage) -> Pending<'_, ()> {
+        self.run(|tables| {
+            tables.garbage.insert(garbage);
+            Ok(())
+        })
+    }
+
     fn garbage(&self, now: UnixMillis, limit: u32) -> Pending<'_, Vec<Garbage>> {
         self.run(|tables| {
             let due = tables.garbage.iter().take_while(|garbage| garbage.due <= now);
@@ -89,7 +101,8 @@ impl GarbageStore for Memory {
         self.run(|tables| {
             tables.used_keys.retain(|_, used| used.at >= trim.idempotency_keys);
             tables.events.retain(|_, (event, settled)| !*settled || event.at >= trim.events);
-            tables.gone.retain(|_, (_, at)| *at >= trim.deleted_jobs);
+            tables.gone.retain(|_, (_, at)| *at >= trim.deleted);
+            tables.gone_files.retain(|_, (_, at)| *at >= trim.deleted);
             Ok(())
         })
     }

@@ -3,6 +3,7 @@
 use sqlx::{QueryBuilder, Sqlite as Dialect, SqliteConnection};
 
 use super::Sqlite;
+use super::garbage::{discard, named};
 use super::rows::{all, job, to_json, unavailable};
 use crate::domain::clock::UnixMillis;
 use crate::domain::event::Event;
@@ -12,8 +13,8 @@ use crate::domain::key::ProjectScope;
 use crate::domain::usage::UsageRecord;
 use crate::store::garbage::{left_by_deletion, left_by_move};
 use crate::store::{
-    Admission, Admitted, Aged, Change, Garbage, Idempotency, JobPage, JobQuery, JobStore, Order, Pending,
-    Reach, StoreError,
+    Admission, Admitted, Aged, Change, Garbage, Idempotency, JobPage, JobQuery, JobStore, Left, Order,
+    Pending, Reach, StoreError,
 };
 
 impl JobStore for Sqlite {
@@ -71,7 +72,7 @@ impl JobStore for Sqlite {
         })
     }
 
-    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Option<Garbage>> {
+    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Vec<Garbage>> {
         Box::pin(self.writer.run(move |connection| Box::pin(delete(connection, reach, video, at))))
     }
 }
@@ -104,6 +105,7 @@ async fn admit(connection: &mut SqliteConnection, admission: Admission) -> Resul
             .await
             .map_err(unavailable)?;
     }
+    named(connection, Left::Input { video: job.id }).await?;
     insert(connection, &job).await?;
     Ok(Admitted::New)
 }
@@ -208,25 +210,12 @@ async fn book(connection: &mut SqliteConnection, record: &UsageRecord) -> Result
     Ok(())
 }
 
-async fn discard(connection: &mut SqliteConnection, garbage: &Garbage) -> Result<(), StoreError> {
-    sqlx::query("insert or ignore into garbage values (?, ?, ?, ?, ?)")
-        .bind(garbage.due.0 as i64)
-        .bind(garbage.scope.organization.to_string())
-        .bind(garbage.scope.project.to_string())
-        .bind(garbage.video.to_string())
-        .bind(garbage.epoch)
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
-    Ok(())
-}
-
 async fn delete(
     connection: &mut SqliteConnection,
     reach: Reach,
     video: VideoId,
     at: UnixMillis,
-) -> Result<Option<Garbage>, StoreError> {
+) -> Result<Vec<Garbage>, StoreError> {
     let job = reached(connection, reach, video).await?;
     if !job.status.state.is_terminal() {
         return Err(StoreError::NotEnded);
@@ -236,7 +225,7 @@ async fn delete(
         .execute(&mut *connection)
         .await
         .map_err(unavailable)?;
-    sqlx::query("insert or ignore into deleted_jobs values (?, ?, ?)")
+    sqlx::query("insert or ignore into deleted values (?, ?, ?)")
         .bind(video.to_string())
         .bind(job.project.to_string())
         .bind(at.0 as i64)
@@ -244,7 +233,7 @@ async fn delete(
         .await
         .map_err(unavailable)?;
     let garbage = left_by_deletion(&job, at);
-    if let Some(garbage) = &garbage {
+    for garbage in &garbage {
         discard(connection, garbage).await?;
     }
     Ok(garbage)
@@ -319,7 +308,7 @@ async fn was_of_project(
 ) -> Result<bool, StoreError> {
     let known: Option<i64> = sqlx::query_scalar(
         "select 1 from jobs where id = ?1 and project = ?2
-         union all select 1 from deleted_jobs where id = ?1 and project = ?2",
+         union all select 1 from deleted where id = ?1 and project = ?2",
     )
     .bind(video.to_string())
     .bind(scope.project.to_string())

@@ -3,6 +3,8 @@
 
 mod deliveries;
 mod endpoints;
+mod files;
+mod garbage;
 mod jobs;
 mod open;
 mod records;

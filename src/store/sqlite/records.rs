@@ -1,61 +1,12 @@
-//! Garbage, the outbox, bookings and estimates in SQL.
-
-use sqlx::SqliteConnection;
+//! The outbox, bookings and estimates in SQL.
 
 use super::Sqlite;
-use super::rows::{all, event, garbage, json, to_json, unavailable};
-use crate::domain::clock::UnixMillis;
+use super::rows::{all, event, json, to_json, unavailable};
 use crate::domain::estimate::Estimate;
 use crate::domain::event::Event;
 use crate::domain::id::{EventId, VideoId};
 use crate::domain::usage::UsageRecord;
-use crate::store::{
-    EstimateStore, Garbage, GarbageStore, OutboxStore, Pending, Reach, StoreError, Trim, UsageQuery,
-    UsageStore,
-};
-
-impl GarbageStore for Sqlite {
-    fn garbage(&self, now: UnixMillis, limit: u32) -> Pending<'_, Vec<Garbage>> {
-        Box::pin(async move {
-            let sql = "select * from garbage where due <= ? order by due, organization, project, video, epoch limit ?";
-            let rows = sqlx::query(sql).bind(now.0 as i64).bind(limit).fetch_all(&self.readers).await;
-            all(&rows.map_err(unavailable)?, garbage)
-        })
-    }
-
-    fn forget_garbage(&self, garbage: Garbage) -> Pending<'_, ()> {
-        Box::pin(self.writer.run(move |connection| {
-            Box::pin(async move {
-                sqlx::query("delete from garbage where due = ? and video = ? and epoch = ?")
-                    .bind(garbage.due.0 as i64)
-                    .bind(garbage.video.to_string())
-                    .bind(garbage.epoch)
-                    .execute(connection)
-                    .await
-                    .map_err(unavailable)?;
-                Ok(())
-            })
-        }))
-    }
-
-    fn trim(&self, trim: Trim) -> Pending<'_, ()> {
-        Box::pin(self.writer.run(move |connection| Box::pin(Self::forget(connection, trim))))
-    }
-}
-
-impl Sqlite {
-    async fn forget(connection: &mut SqliteConnection, trim: Trim) -> Result<(), StoreError> {
-        let old = [
-            ("delete from idempotency_keys where used_at < ?", trim.idempotency_keys),
-            ("delete from events where settled = 1 and at < ?", trim.events),
-            ("delete from deleted_jobs where deleted_at < ?", trim.deleted_jobs),
-        ];
-        for (sql, before) in old {
-            sqlx::query(sql).bind(before.0 as i64).execute(&mut *connection).await.map_err(unavailable)?;
-        }
-        Ok(())
-    }
-}
+use crate::store::{EstimateStore, OutboxStore, Pending, Reach, UsageQuery, UsageStore};
 
 impl OutboxStore for Sqlite {
     fn pending_events(&self, limit: u32) -> Pending<'_, Vec<Event>> {

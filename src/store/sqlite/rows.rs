@@ -10,8 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::domain::clock::UnixMillis;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::job::Job;
-use crate::domain::key::ProjectScope;
-use crate::store::{Garbage, StoreError};
+use crate::store::StoreError;
 
 /// The database failed; whatever was asked has not happened.
 pub(super) fn unavailable(error: sqlx::Error) -> StoreError {
@@ -64,16 +63,6 @@ pub(super) fn event(row: &SqliteRow) -> Result<Event, StoreError> {
         project: parsed(row, "project")?,
         video: parsed(row, "video")?,
         at: millis(row, "at")?,
-    })
-}
-
-pub(super) fn garbage(row: &SqliteRow) -> Result<Garbage, StoreError> {
-    let epoch: i64 = row.try_get("epoch").map_err(unavailable)?;
-    Ok(Garbage {
-        due: millis(row, "due")?,
-        scope: ProjectScope { organization: parsed(row, "organization")?, project: parsed(row, "project")? },
-        video: parsed(row, "video")?,
-        epoch: epoch as u32,
     })
 }
 

@@ -7,7 +7,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use wanserve::api::{Api, InFlightKeys, RateLimiter, Readiness};
+use wanserve::api::{Api, ContentDelivery, InFlightKeys, LinkSigner, RateLimiter, Readiness};
 use wanserve::domain::clock::{Clock, Random};
 use wanserve::domain::id::{OrganizationId, ProjectId, ServiceAccountId};
 use wanserve::domain::key::{KeyOwner, ProjectScope, Scope};
@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) reachable_ports: Vec<u16>,
     pub(crate) limits: Option<Limits>,
     pub(crate) scheduling: Scheduling,
+    /// In memory if absent.
+    pub(crate) storage: Option<Arc<dyn Storage>>,
 }
 
 /// A running server.
@@ -72,7 +74,7 @@ impl TestApp {
 
     pub(crate) async fn with(setup: Setup) -> Self {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+        let storage = setup.storage.unwrap_or_else(|| Arc::new(MemoryStorage::default()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let known = KnownLabels { models: &["wan-tiny"], failure_codes: &[], stages: &[], variants: &[] };
@@ -124,7 +126,7 @@ impl TestApp {
                 let (workers_ready, workers_total) = ready.ready_workers();
                 let readiness = Readiness {
                     database: true,
-                    storage: true,
+                    storage: Ok(()),
                     workers_ready,
                     workers_total,
                     draining: false,
@@ -133,6 +135,9 @@ impl TestApp {
             }),
             allowed_origins: vec!["https://app.example.com".to_owned()],
             in_flight_keys: InFlightKeys::default(),
+            delivery: ContentDelivery::Proxy,
+            public_url: None,
+            links: LinkSigner::new(b"links".to_vec()),
             rates: RateLimiter::new(setup.limits.unwrap_or(UNLIMITED), &clock),
         };
         let state = web::Data::new(api);

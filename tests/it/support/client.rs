@@ -37,6 +37,11 @@ impl Client {
         Self { base: base.to_owned(), key: key.map(str::to_owned), http: http() }
     }
 
+    /// Without a key, at any server.
+    pub(crate) fn anonymous_at(base: &str) -> Self {
+        Self::new(base, None)
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base)).timeout(PATIENCE);
         match &self.key {

@@ -1,6 +1,7 @@
 //! What tests share: a server in this process, a client, a worker that follows a script; eyes for finished clips.
 
 mod app;
+mod bucket;
 mod client;
 pub(crate) mod clip;
 pub(crate) mod judge;
@@ -10,6 +11,7 @@ mod sink;
 mod worker;
 
 pub(crate) use app::{Setup, TestApp};
+pub(crate) use bucket::{ACCESS_KEY, BUCKET, Bucket, Mood, SECRET_KEY};
 pub(crate) use client::{Answer, Client, Part};
 pub(crate) use mp4::{ClipFacts, clip_facts};
 pub(crate) use picture::{encoded, jpeg, png};

@@ -106,11 +106,6 @@ async fn what_is_no_picture_is_named() {
             "image.image_url",
         ),
         (
-            json!({ "prompt": "x", "image": { "file_id": "file_1" } }),
-            "unsupported_parameter",
-            "image.file_id",
-        ),
-        (
             json!({ "prompt": "x", "image": data, "input_reference": data }),
             "invalid_value",
             "input_reference",

@@ -162,19 +162,30 @@ impl Follower {
                     return Some(self.tell(&view, number));
                 }
                 Some(_) => sleep_until(soonest).await,
-                None => {
-                    let look = match state {
-                        JobState::Queued => alive_until.min(Instant::now() + QUEUE_LOOK),
-                        JobState::InProgress | JobState::Completed | JobState::Failed => alive_until,
-                    };
-                    let woken = timeout_at(look, self.watch.changed()).await;
-                    if woken.is_err() && Instant::now() >= alive_until {
-                        return Some(Bytes::from_static(b": keep-alive\n\n"));
-                    }
-                }
+                None if self.rest(state, alive_until).await => {}
+                None => return Some(Bytes::from_static(b": keep-alive\n\n")),
             }
         }
         None
+    }
+
+    /// Waits until there may be something to tell, or until a sign of life is due (`false`). A waiting job's place is
+    /// looked up without reading the job: thousands of streams look, and nothing has happened.
+    async fn rest(&mut self, state: JobState, alive_until: Instant) -> bool {
+        loop {
+            let look = match state {
+                JobState::Queued => alive_until.min(Instant::now() + QUEUE_LOOK),
+                JobState::InProgress | JobState::Completed | JobState::Failed => alive_until,
+            };
+            let woken = timeout_at(look, self.watch.changed()).await.is_ok();
+            let place = self.told.and_then(|told| told.place);
+            if woken || state == JobState::Queued && self.jobs.place(self.video) != place {
+                return true;
+            }
+            if Instant::now() >= alive_until {
+                return false;
+            }
+        }
     }
 
     /// The number of the event that tells the job as it is, unless it was told before.

@@ -62,7 +62,7 @@ pub(super) async fn submit(
     order: Order,
 ) -> Result<HttpResponse, ApiError> {
     let picture = match order.image {
-        Some((param, input)) => Some(picture::check(api, &param, input).await?),
+        Some((param, input)) => Some(picture::check(api, caller.scope(), &param, input).await?),
         None => None,
     };
     let accepted = judge(api, &order.video, picture.as_ref().map(|picture| picture.sides))?;
@@ -72,7 +72,7 @@ pub(super) async fn submit(
         width: picture.sides.width,
         height: picture.sides.height,
         content_type: picture.content_type.to_owned(),
-        file_id: None,
+        file_id: picture.file,
     });
     let job = new_job(caller, accepted, input);
     admit(api, request, caller, job, order.repeatable, order.reply).await
@@ -86,20 +86,13 @@ pub(super) async fn resubmit(
     source: &Job,
     order: Order,
 ) -> Result<HttpResponse, ApiError> {
-    let input = match &source.request.input {
-        None => None,
-        Some(image) => {
-            let stored = api.jobs.stored_input(caller.scope(), image).await?;
-            let gone = || ApiError::new(ErrorCode::SourceUnavailable, "the source's picture is gone");
-            Some(stored.ok_or_else(gone)?)
-        }
-    };
+    let input = source.request.input.clone();
     let sides = input.as_ref().map(|image| SourceImage { width: image.width, height: image.height });
     let video = VideoRequest::repeating(&source.request.spec).changed_by(order.video);
     let mut accepted = judge(api, &video, sides)?;
     check_callback(api, accepted.callback_url.as_deref()).await?;
     accepted.spec.operation = Operation::Remix;
-    let job = new_job(caller, accepted, input.map(NewInput::Stored));
+    let job = new_job(caller, accepted, input.map(|image| NewInput::Of(source.id, image)));
     let job = NewJob { remixed_from: Some(source.id), requested_model: None, ..job };
     admit(api, request, caller, job, order.repeatable, order.reply).await
 }
