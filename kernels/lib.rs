@@ -8,6 +8,7 @@ pub mod cuda;
 mod device;
 mod error;
 mod tensor;
+mod timing;
 
 // Text encoder.
 pub mod embedding;
@@ -42,3 +43,4 @@ pub mod rgb8;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use tensor::{DType, Tensor};
+pub use timing::{KernelTime, PoolUse, Stopwatch};

@@ -80,6 +80,17 @@ impl Tensor {
         }
     }
 
+    /// Copies little-endian bfloat16, as files have it, to `device` as `dtype` (`F32` or `BF16`).
+    pub fn from_bf16_bytes(bytes: &[u8], shape: &[usize], dtype: DType, device: &Device) -> Result<Self> {
+        #[cfg(all(feature = "cuda", target_endian = "little"))]
+        if let (Device::Cuda(device), DType::BF16) = (device, dtype) {
+            check_count(bytes.len() / 2, shape)?;
+            return Ok(Self::from_cuda(crate::cuda::Buffer::from_bytes(device, bytes)?, shape, dtype));
+        }
+        let bits: Vec<u16> = bytes.as_chunks().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect();
+        Self::from_bf16_bits(&bits, shape, dtype, device)
+    }
+
     /// Copies int8 values to `device`.
     pub fn from_i8(data: Vec<i8>, shape: &[usize], device: &Device) -> Result<Self> {
         check_count(data.len(), shape)?;

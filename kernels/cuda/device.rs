@@ -1,15 +1,16 @@
 //! One GPU: its context, its one compute stream and its memory pool.
 //! Calls come from the one thread that owns the card; nothing here is async.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::{
     cublaslt,
-    driver::{CudaContext, CudaFunction, CudaStream, result, sys},
+    driver::{CudaContext, CudaEvent, CudaFunction, CudaStream, result, sys},
 };
 
 use super::images::{self, Images};
-use super::{CudaError, matmul::Library};
+use super::{CudaError, matmul::Library, timing::Watched};
+use crate::PoolUse;
 
 /// The bindings and the toolkit are of CUDA 13.0, which driver 580 brought.
 const DRIVER_NEEDED: i32 = 13_000;
@@ -35,6 +36,8 @@ struct Inner {
     stream: Arc<CudaStream>,
     context: Arc<CudaContext>,
     poison: bool,
+    /// Kernels that are being watched.
+    watched: Mutex<Option<Watched>>,
 }
 
 /// Compute capability, for example 9.0 for Hopper.
@@ -108,6 +111,61 @@ impl Device {
     pub fn memory(&self) -> Result<Memory, CudaError> {
         let (free, total) = self.inner.context.mem_get_info()?;
         Ok(Memory { free, total })
+    }
+
+    /// What the pool holds and has held.
+    pub fn pool(&self) -> Result<PoolUse, CudaError> {
+        use sys::CUmemPool_attribute as Attribute;
+        let read = |attribute| -> Result<u64, CudaError> {
+            let mut value = 0u64;
+            // SAFETY: these attributes are one u64 each.
+            unsafe {
+                let pool = result::device::get_default_mem_pool(self.inner.context.cu_device())?;
+                result::mem_pool::get_attribute(pool, attribute, (&raw mut value).cast())?;
+            }
+            Ok(value)
+        };
+        Ok(PoolUse {
+            used: read(Attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?,
+            reserved: read(Attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?,
+            used_peak: read(Attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH)?,
+            reserved_peak: read(Attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH)?,
+        })
+    }
+
+    /// The pool's peaks start again from what it holds now.
+    pub fn forget_peak(&self) -> Result<(), CudaError> {
+        use sys::CUmemPool_attribute as Attribute;
+        for attribute in
+            [Attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, Attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH]
+        {
+            let mut zero = 0u64;
+            // SAFETY: these attributes are one u64 each, and 0 resets them.
+            unsafe {
+                let pool = result::device::get_default_mem_pool(self.inner.context.cu_device())?;
+                result::mem_pool::set_attribute(pool, attribute, (&raw mut zero).cast())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Times every kernel from now on.
+    pub(crate) fn watch_kernels(&self) {
+        *self.inner.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    pub(super) fn is_watching(&self) -> bool {
+        self.inner.watched.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    pub(super) fn note(&self, kernel: (String, CudaEvent, CudaEvent)) {
+        if let Some(kernels) = self.inner.watched.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            kernels.push(kernel);
+        }
+    }
+
+    pub(super) fn stop_watching(&self) -> Watched {
+        self.inner.watched.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     /// Waits until all work given so far is done, and reports its errors.
@@ -193,7 +251,8 @@ impl Device {
         let stream = context.new_stream()?;
         let library = Library::open(&stream)?;
         let hopper = context.compute_capability()? == HOPPER && images::built_for_hopper();
-        let inner = Inner { library, images: Images::default(), stream, context, poison };
+        let watched = Mutex::default();
+        let inner = Inner { library, images: Images::default(), stream, context, poison, watched };
         Ok(Self { inner: Arc::new(inner), hopper })
     }
 }

@@ -104,7 +104,7 @@ impl Device {
         let narrow = |n: usize| u32::try_from(n).expect("a grid fits 32 bits");
         let blocks = (narrow(grid.blocks.0), narrow(grid.blocks.1), narrow(grid.blocks.2));
         // SAFETY: the caller vouches for the arguments.
-        unsafe {
+        let mut launch = || unsafe {
             result::launch_kernel(
                 kernel.cu_function(),
                 blocks,
@@ -112,8 +112,8 @@ impl Device {
                 narrow(grid.shared),
                 self.stream().cu_stream(),
                 &mut places,
-            )?;
-        }
-        Ok(())
+            )
+        };
+        self.watched(|| function.to_owned(), || Ok(launch()?))
     }
 }

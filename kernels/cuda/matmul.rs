@@ -92,7 +92,9 @@ impl Device {
             return Ok(());
         }
         self.bind()?;
-        self.library().run(product)
+        let Matmul { m, n, k, batches, input, .. } = product;
+        let name = || format!("matmul {input:?} {batches}x{m}x{n}x{k}");
+        self.watched(name, || self.library().run(product))
     }
 }
 

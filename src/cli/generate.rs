@@ -13,11 +13,11 @@ use super::models::ModelsFolders;
 use crate::domain::picture::Picture;
 use crate::domain::request::{self, Accepted, ModelCatalog, SourceImage, VideoRequest};
 use crate::domain::stage::Stage;
-use crate::domain::video::ImageFit;
+use crate::domain::video::{ImageFit, VideoSpec};
 use crate::domain::warning::Warning;
 use crate::engine::image::fit;
 use crate::engine::weights::Model;
-use crate::engine::{Listener, Pipeline, Stop};
+use crate::engine::{EngineError, Generated, Listener, Pipeline, Stop};
 use crate::media::{EncodeError, Mp4Encoder, decode_picture};
 
 /// Make one clip and write it as MP4
@@ -91,7 +91,7 @@ pub(super) fn run_generate(args: GenerateArgs) -> Result<ExitCode> {
     let device = args.device.parse()?;
     let model = args.folders.library()?.find(&args.model)?;
     let picture = args.image.as_deref().map(read_picture).transpose()?;
-    let accepted = accept(&args, &model, picture.as_ref())?;
+    let accepted = accept(&typed(&args, &model), &model, picture.as_ref())?;
     let spec = &accepted.spec;
     let first_frame =
         picture.map(|picture| fit(&picture, spec.size, spec.image_fit.unwrap_or(ImageFit::Stretch)));
@@ -105,23 +105,10 @@ pub(super) fn run_generate(args: GenerateArgs) -> Result<ExitCode> {
     let mut screen = Screen::new();
     screen.stage(Stage::LoadingModel);
     let mut pipeline = Pipeline::open(&model, &device)?;
-    let mut recorder = Recorder {
-        screen,
-        encoder: Mp4Encoder::start(spec.size)?,
-        failed: None,
-        decoded: 0,
-        frames: spec.frames.get(),
-    };
+    let mut recorder = Recorder::start(spec, Some(screen))?;
     let generated = pipeline.generate(spec, first_frame.as_ref(), &mut recorder);
-    let Recorder { mut screen, encoder, failed, .. } = recorder;
-    if let Some(error) = failed {
-        bail!(error);
-    }
-    let generated = generated?;
-    screen.stage(Stage::Muxing);
-    let file = encoder.finish()?;
+    let (generated, file) = recorder.finish(generated)?;
     write_whole(&args.output, &file)?;
-    screen.end();
     writeln!(
         std::io::stderr(),
         "{} frames of {} in {:.1} s, seed {}, {} tokens",
@@ -140,8 +127,8 @@ fn read_picture(path: &Path) -> Result<Picture> {
     decode_picture(&bytes).with_context(|| path.display().to_string())
 }
 
-/// Judges the arguments by the rules of the HTTP contract, with this one model.
-fn accept(args: &GenerateArgs, model: &Model, picture: Option<&Picture>) -> Result<Accepted> {
+/// Judges a request by the rules of the HTTP contract, with this one model.
+pub(super) fn accept(request: &VideoRequest, model: &Model, picture: Option<&Picture>) -> Result<Accepted> {
     let mut deployed = deployed_model(model);
     if !deployed.quant_linear.contains(&true) {
         deployed.quant_linear.push(true); // plain layers are quantised while loading
@@ -153,7 +140,7 @@ fn accept(args: &GenerateArgs, model: &Model, picture: Option<&Picture>) -> Resu
         fresh_seed: rand::random(),
         callbacks: false,
     };
-    request::accept(&typed(args, model), &context).map_err(|fault| anyhow::anyhow!("{fault}"))
+    request::accept(request, &context).map_err(|fault| anyhow::anyhow!("{fault}"))
 }
 
 fn typed(args: &GenerateArgs, model: &Model) -> VideoRequest {
@@ -180,7 +167,7 @@ fn typed(args: &GenerateArgs, model: &Model) -> VideoRequest {
 }
 
 /// Writes beside the file and renames: nobody sees half a clip.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .permissions(world_readable())
@@ -198,8 +185,8 @@ fn world_readable() -> std::fs::Permissions {
 }
 
 /// Passes frames to the encoder and progress to the screen.
-struct Recorder {
-    screen: Screen,
+pub(super) struct Recorder {
+    screen: Option<Screen>,
     encoder: Mp4Encoder,
     /// Why the encoder takes no more frames.
     failed: Option<EncodeError>,
@@ -207,13 +194,46 @@ struct Recorder {
     frames: u32,
 }
 
+impl Recorder {
+    /// Starts the encoder for a clip.
+    pub(super) fn start(spec: &VideoSpec, screen: Option<Screen>) -> Result<Self> {
+        let encoder = Mp4Encoder::start(spec.size)?;
+        Ok(Self { screen, encoder, failed: None, decoded: 0, frames: spec.frames.get() })
+    }
+
+    /// What the engine said, and the whole file.
+    pub(super) fn finish(
+        mut self,
+        generated: Result<Generated, EngineError>,
+    ) -> Result<(Generated, Vec<u8>)> {
+        if let Some(error) = self.failed {
+            bail!(error);
+        }
+        let generated = generated?;
+        if let Some(screen) = &mut self.screen {
+            screen.stage(Stage::Muxing);
+        }
+        let file = self.encoder.finish()?;
+        if let Some(screen) = &mut self.screen {
+            screen.end();
+        }
+        Ok((generated, file))
+    }
+
+    fn part(&mut self, stage: Stage, done: u32, of: u32) {
+        if let Some(screen) = &mut self.screen {
+            screen.part(stage, done, of);
+        }
+    }
+}
+
 impl Listener for Recorder {
     fn stage(&mut self, stage: Stage) {
-        self.screen.stage(stage);
+        self.part(stage, 0, 0);
     }
 
     fn step(&mut self, done: u32, of: u32) {
-        self.screen.part(Stage::Denoising, done, of);
+        self.part(Stage::Denoising, done, of);
     }
 
     fn frames(&mut self, frames: &[Picture]) -> Result<(), Stop> {
@@ -224,7 +244,7 @@ impl Listener for Recorder {
             }
         }
         self.decoded += frames.len() as u32;
-        self.screen.part(Stage::Decoding, self.decoded, self.frames);
+        self.part(Stage::Decoding, self.decoded, self.frames);
         Ok(())
     }
 
@@ -234,7 +254,7 @@ impl Listener for Recorder {
 }
 
 /// A bar on a terminal; elsewhere a line a stage.
-struct Screen {
+pub(super) struct Screen {
     bar: Option<ProgressBar>,
 }
 

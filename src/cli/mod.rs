@@ -1,5 +1,6 @@
 //! The command line: a file a subcommand. Parses, calls, prints; the work is done elsewhere.
 
+mod bench;
 mod catalog;
 mod confine;
 mod decode_picture;
@@ -36,6 +37,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Worker(worker::WorkerArgs),
     Generate(Box<generate::GenerateArgs>),
+    Bench(Box<bench::BenchArgs>),
     Models(models::ModelsArgs),
     Keys(keys::KeysArgs),
     Migrate(migrate::MigrateArgs),
@@ -53,6 +55,7 @@ pub fn run() -> Result<ExitCode> {
         Command::Serve(args) => serve::run_serve(args),
         Command::Worker(args) => worker::run_worker(args),
         Command::Generate(args) => generate::run_generate(*args),
+        Command::Bench(args) => bench::run_bench(*args),
         Command::Models(args) => models::run_models(args),
         Command::Keys(args) => keys::run_keys(args),
         Command::Migrate(args) => migrate::run_migrate(args),

@@ -2,12 +2,13 @@
 //!
 //! Read in this order: from a specification to frames (`pipeline`) and who watches (`listener`), which transformer works
 //! when (`experts`), from noise to a latent (`sampler`), the networks (`models`) and how they attend (`attention`), where
-//! their numbers come from (`weights`), and what else goes in (`text`, `image`).
+//! their numbers come from (`weights`), what else goes in (`text`, `image`), and how long each part takes (`measure`).
 
 mod attention;
 mod error;
 mod experts;
 mod listener;
+mod measure;
 mod pipeline;
 
 pub mod image;
@@ -20,4 +21,5 @@ pub use attention::Attention;
 pub use error::EngineError;
 pub use kernels::sla_mask::BlockSize;
 pub use listener::{Listener, Stop};
+pub use measure::{Measurable, Measurement, Runs};
 pub use pipeline::{Generated, Pipeline};

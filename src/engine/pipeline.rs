@@ -35,9 +35,9 @@ const LATENT_SIDE: usize = 8;
 /// One model on one device.
 pub struct Pipeline {
     model: Model,
-    device: Device,
-    tokenizer: Tokenizer,
-    text_encoder: Umt5,
+    pub(super) device: Device,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) text_encoder: Umt5,
     texts: VecDeque<Text>,
     /// `None` only after they could not be read again in another format.
     experts: Option<Experts>,
@@ -59,13 +59,13 @@ pub struct Generated {
 
 /// A prompt as cross-attention reads it.
 #[derive(Clone)]
-struct Text {
-    prompt: String,
+pub(super) struct Text {
+    pub(super) prompt: String,
     tokens: usize,
     /// Of the whole prompt.
     all_tokens: usize,
     /// `[text_len, text_dim]`.
-    embedding: Tensor,
+    pub(super) embedding: Tensor,
 }
 
 impl Pipeline {
@@ -90,6 +90,11 @@ impl Pipeline {
         })
     }
 
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Makes one clip. `first_frame` has the size of the clip. Equal specifications give equal frames on equal devices.
     pub fn generate(
         &mut self,
@@ -99,12 +104,10 @@ impl Pipeline {
     ) -> Result<Generated, EngineError> {
         let attention = self.check(spec, first_frame)?;
         let mut timings = Timings::default();
-        if !self.experts.as_ref().is_some_and(|experts| experts.serve(spec.quant_linear)) {
+        if !self.is_ready(spec) {
             listener.stage(Stage::LoadingModel);
             let began = Instant::now();
-            // The old ones go first: both may not fit.
-            self.experts = None;
-            self.experts = Some(Experts::load(&self.model, &self.device, spec.quant_linear)?);
+            self.prepare(spec)?;
             timings.model_load = Some(began.elapsed().as_secs_f64());
         }
 
@@ -146,8 +149,31 @@ impl Pipeline {
         self.tokenizer.max_tokens() as u32
     }
 
+    /// Whether the transformers are in the number format that is asked for.
+    fn is_ready(&self, spec: &VideoSpec) -> bool {
+        self.experts.as_ref().is_some_and(|experts| experts.serve(spec.quant_linear))
+    }
+
+    /// Brings the transformers into the number format that is asked for.
+    pub(super) fn prepare(&mut self, spec: &VideoSpec) -> Result<(), EngineError> {
+        if !self.is_ready(spec) {
+            // The old ones go first: both may not fit.
+            self.experts = None;
+            self.experts = Some(Experts::load(&self.model, &self.device, spec.quant_linear)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn experts_mut(&mut self) -> Result<&mut Experts, EngineError> {
+        self.experts.as_mut().ok_or_else(|| EngineError::Model("no transformer".into()))
+    }
+
     /// Whether this model can do what is asked; the attention that is asked for.
-    fn check(&self, spec: &VideoSpec, first_frame: Option<&Picture>) -> Result<Attention, EngineError> {
+    pub(super) fn check(
+        &self,
+        spec: &VideoSpec,
+        first_frame: Option<&Picture>,
+    ) -> Result<Attention, EngineError> {
         let refuse = |what: &str| Err(EngineError::Request(what.to_owned()));
         let size = (spec.size.width(), spec.size.height());
         if let Some(picture) = first_frame {
@@ -170,7 +196,7 @@ impl Pipeline {
         })
     }
 
-    fn read(&mut self, prompt: &str) -> Result<Text, EngineError> {
+    pub(super) fn read(&mut self, prompt: &str) -> Result<Text, EngineError> {
         if let Some(at) = self.texts.iter().position(|text| text.prompt == prompt) {
             let text = self.texts.remove(at);
             self.texts.extend(text);
@@ -193,7 +219,11 @@ impl Pipeline {
     }
 
     /// Mask and picture latent `[4 + 16, T, h, w]`; zeros without a picture, nothing if the model takes none.
-    fn condition(&self, spec: &VideoSpec, picture: Option<&Picture>) -> Result<Option<Tensor>, EngineError> {
+    pub(super) fn condition(
+        &self,
+        spec: &VideoSpec,
+        picture: Option<&Picture>,
+    ) -> Result<Option<Tensor>, EngineError> {
         let Some(encoder) = &self.encoder else { return Ok(None) };
         let [frames, height, width] = latent_size(spec);
         let channels = MASK_CHANNELS + LATENT_CHANNELS;
@@ -221,7 +251,7 @@ impl Pipeline {
     }
 
     /// The clean latent `[16, T, h, w]`.
-    fn denoise(
+    pub(super) fn denoise(
         &mut self,
         spec: &VideoSpec,
         text: &Text,
@@ -232,7 +262,8 @@ impl Pipeline {
         let [frames, height, width] = latent_size(spec);
         let shape = [LATENT_CHANNELS, frames, height, width];
         let count = shape.iter().product();
-        let experts = self.experts.as_mut().ok_or_else(|| EngineError::Model("no transformer".into()))?;
+        let device = self.device.clone();
+        let experts = self.experts_mut()?;
         let schedule = Schedule::new(spec.steps.get() as usize, spec.sigma_max);
         let noise = Noise::new(u64::from(spec.seed));
         let mut state = Rcm::new(schedule.clone(), &noise.normal(0, count));
@@ -242,7 +273,7 @@ impl Pipeline {
             }
             let low_noise = schedule.is_low_noise(step, spec.boundary);
             let (wan, context) = experts.choose(low_noise, &text.prompt, &text.embedding)?;
-            let latent = Tensor::from_f32(state.latent(), &shape, DType::F32, &self.device)?;
+            let latent = Tensor::from_f32(state.latent(), &shape, DType::F32, &device)?;
             let velocity = wan.velocity(&Step {
                 latent: &latent,
                 condition,
@@ -261,7 +292,7 @@ impl Pipeline {
         Ok(state.latent())
     }
 
-    fn decode(
+    pub(super) fn decode(
         &self,
         spec: &VideoSpec,
         latent: &[f32],
@@ -284,7 +315,7 @@ impl Pipeline {
 }
 
 /// Frames, height and width of the latent.
-fn latent_size(spec: &VideoSpec) -> [usize; 3] {
+pub(super) fn latent_size(spec: &VideoSpec) -> [usize; 3] {
     let side = |pixels: u32| pixels as usize / LATENT_SIDE;
     [spec.frames.latent() as usize, side(spec.size.height()), side(spec.size.width())]
 }

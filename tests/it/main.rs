@@ -4,6 +4,7 @@
 
 mod auth;
 mod conformance;
+mod bench;
 mod conventions;
 mod coverage;
 mod crash;

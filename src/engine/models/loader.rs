@@ -128,9 +128,7 @@ impl<'a> Loader<'a> {
         let name = format!("{}{name}", self.prefix);
         let raw = self.source.tensor(&name, shape)?;
         if raw.dtype == WeightType::BF16 {
-            let bits: Vec<u16> =
-                raw.data.as_chunks().0.iter().map(|&bytes| u16::from_le_bytes(bytes)).collect();
-            return Ok(Tensor::from_bf16_bits(&bits, shape, dtype, self.device)?);
+            return Ok(Tensor::from_bf16_bytes(&raw.data, shape, dtype, self.device)?);
         }
         Ok(Tensor::from_f32(widen(&name, &raw)?, shape, dtype, self.device)?)
     }

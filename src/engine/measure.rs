@@ -1,0 +1,182 @@
+//! One stage of a pipeline at a time, repeated and timed: by the device's own clock on a GPU, by the wall's on the CPU.
+//! Runs exactly what a clip runs, in the same order of sizes; never a network of its own.
+
+use kernels::{DType, KernelTime, PoolUse, Stopwatch, Tensor};
+
+use super::attention::Attention;
+use super::error::EngineError;
+use super::listener::{Listener, Stop};
+use super::models::wan::{LATENT_CHANNELS, Step};
+use super::pipeline::{Pipeline, latent_size};
+use super::sampler::{Noise, Schedule};
+use crate::domain::picture::Picture;
+use crate::domain::stage::Stage;
+use crate::domain::video::VideoSpec;
+
+/// How often a stage runs: first without, then with being timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Runs {
+    pub warm_ups: usize,
+    /// At least one.
+    pub repeats: usize,
+    /// Whether one more run is taken apart by kernel.
+    pub by_kernel: bool,
+}
+
+/// A part of the work on a clip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measurable {
+    /// Token ids to an embedding.
+    Text,
+    /// What cross-attention keeps of a text.
+    TextKeys,
+    /// A first frame to its latent.
+    Image,
+    /// One evaluation of the transformer that works at the first step.
+    Step,
+    /// All steps, with noise and checks.
+    Sampling,
+    /// A latent to bytes of frames on the host.
+    Decode,
+}
+
+/// What was measured of a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// One a repeat.
+    pub milliseconds: Vec<f64>,
+    /// Of the device's pool over all runs; `None` on the CPU.
+    pub pool: Option<PoolUse>,
+    /// Of one run, the longest first; empty unless asked for, and on the CPU.
+    pub kernels: Vec<KernelTime>,
+}
+
+impl Measurable {
+    /// Every stage, in the order of work.
+    pub const ALL: [Self; 6] =
+        [Self::Text, Self::TextKeys, Self::Image, Self::Step, Self::Sampling, Self::Decode];
+
+    /// As tables name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::TextKeys => "text_keys",
+            Self::Image => "image",
+            Self::Step => "step",
+            Self::Sampling => "sampling",
+            Self::Decode => "decode",
+        }
+    }
+}
+
+impl Pipeline {
+    /// Measures one stage of the clip `spec`. A model that takes no picture has no [`Measurable::Image`]: `None`.
+    pub fn measure(
+        &mut self,
+        stage: Measurable,
+        spec: &VideoSpec,
+        first_frame: Option<&Picture>,
+        runs: Runs,
+    ) -> Result<Option<Measurement>, EngineError> {
+        let attention = self.check(spec, first_frame)?;
+        self.prepare(spec)?;
+        let device = self.device.clone();
+        match stage {
+            Measurable::Text => {
+                let broken = |error| EngineError::Request(format!("{error}"));
+                let encoded = self.tokenizer.encode(&spec.effective_prompt).map_err(broken)?;
+                // As long as texts may be: what a short prompt takes is less.
+                let is_text = vec![true; encoded.ids.len()];
+                timed(&device, runs, || self.text_encoder.encode(&encoded.ids, &is_text).map(drop))
+            }
+            Measurable::TextKeys => {
+                let embedding = self.read(&spec.effective_prompt)?.embedding;
+                let mut run = 0;
+                timed(&device, runs, || {
+                    run += 1;
+                    let name = format!("{run}"); // a name not seen before is read again
+                    self.experts_mut()?.choose(false, &name, &embedding).map(drop)
+                })
+            }
+            Measurable::Image => {
+                let Some(picture) = first_frame else { return Ok(None) };
+                timed(&device, runs, || self.condition(spec, Some(picture)).map(drop))
+            }
+            Measurable::Step => {
+                let text = self.read(&spec.effective_prompt)?;
+                let condition = self.condition(spec, first_frame)?;
+                let [frames, height, width] = latent_size(spec);
+                let shape = [LATENT_CHANNELS, frames, height, width];
+                let noise = Noise::new(u64::from(spec.seed)).normal(0, shape.iter().product());
+                let latent = Tensor::from_f32(noise, &shape, DType::F32, &device)?;
+                let timestep = Schedule::new(spec.steps.get() as usize, spec.sigma_max).network_timestep(0);
+                let (wan, context) = self.experts_mut()?.choose(false, &text.prompt, &text.embedding)?;
+                let condition = condition.as_ref();
+                let step = Step { latent: &latent, condition, timestep, text: context, attention };
+                timed(&device, runs, || wan.velocity(&step).map(drop))
+            }
+            Measurable::Sampling => self.measure_sampling(spec, first_frame, attention, runs),
+            Measurable::Decode => {
+                let count = LATENT_CHANNELS * latent_size(spec).iter().product::<usize>();
+                let latent = Noise::new(u64::from(spec.seed)).normal(0, count);
+                timed(&device, runs, || self.decode(spec, &latent, &mut Nobody))
+            }
+        }
+        .map(Some)
+    }
+
+    fn measure_sampling(
+        &mut self,
+        spec: &VideoSpec,
+        first_frame: Option<&Picture>,
+        attention: Attention,
+        runs: Runs,
+    ) -> Result<Measurement, EngineError> {
+        let text = self.read(&spec.effective_prompt)?;
+        let condition = self.condition(spec, first_frame)?;
+        let device = self.device.clone();
+        timed(&device, runs, || {
+            self.denoise(spec, &text, condition.as_ref(), attention, &mut Nobody).map(drop)
+        })
+    }
+}
+
+fn timed(
+    device: &kernels::Device,
+    runs: Runs,
+    mut work: impl FnMut() -> Result<(), EngineError>,
+) -> Result<Measurement, EngineError> {
+    device.forget_peak()?;
+    for _ in 0..runs.warm_ups {
+        work()?;
+    }
+    let mut milliseconds = Vec::with_capacity(runs.repeats);
+    for _ in 0..runs.repeats.max(1) {
+        device.synchronize()?;
+        let watch = Stopwatch::start(device)?;
+        work()?;
+        milliseconds.push(watch.milliseconds()?);
+    }
+    let pool = device.pool()?;
+    let mut kernels = Vec::new();
+    if runs.by_kernel {
+        device.watch_kernels();
+        work()?;
+        kernels = device.watched_kernels()?;
+    }
+    Ok(Measurement { milliseconds, pool, kernels })
+}
+
+/// Watches nothing and stops nothing.
+struct Nobody;
+
+impl Listener for Nobody {
+    fn stage(&mut self, _: Stage) {}
+    fn step(&mut self, _: u32, _: u32) {}
+    fn frames(&mut self, _: &[Picture]) -> Result<(), Stop> {
+        Ok(())
+    }
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
