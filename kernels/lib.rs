@@ -24,6 +24,7 @@ pub mod layer_norm_modulate;
 pub mod linear;
 pub mod modulation;
 pub mod patchify;
+pub mod quantize_fp8;
 pub mod quantize_int8;
 pub mod rms_norm_rope;
 pub mod sage_attention;

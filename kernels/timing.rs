@@ -72,6 +72,15 @@ impl Device {
         }
     }
 
+    /// Bytes that this process can have: what the device has free and what the pool holds. Nothing on the CPU.
+    pub fn room(&self) -> Result<Option<u64>> {
+        match self {
+            Self::Cpu => Ok(None),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(device) => Ok(Some(device.memory()?.free as u64 + device.pool()?.reserved)),
+        }
+    }
+
     /// What the pool holds; nothing on the CPU, which has none.
     pub fn pool(&self) -> Result<Option<PoolUse>> {
         match self {

@@ -1,14 +1,14 @@
 //! The 8-bit float of 4 exponent and 3 mantissa bits, as a rounding of float32.
 
 /// Largest finite value.
-const HIGHEST: f32 = 448.0;
+pub(crate) const HIGHEST_E4M3: f32 = 448.0;
 
 /// Exponent of the smallest normal value.
 const SMALLEST_EXPONENT: i32 = -6;
 
 /// The nearest e4m3 value, ties to even, saturating at ±448.
 pub(crate) fn round_e4m3(value: f32) -> f32 {
-    let size = value.abs().min(HIGHEST);
+    let size = value.abs().min(HIGHEST_E4M3);
     let exponent = ((size.to_bits() >> 23) as i32 - 127).max(SMALLEST_EXPONENT);
     let step = (exponent - 3) as f32;
     let quantum = step.exp2();

@@ -8,7 +8,7 @@ mod online_softmax;
 mod vector;
 
 pub(crate) use convolve::{Convolution, PackedFilter, Window};
-pub(crate) use e4m3::round_e4m3;
+pub(crate) use e4m3::{HIGHEST_E4M3, round_e4m3};
 pub(crate) use gemm::{Gemm, Threads};
 pub(crate) use online_softmax::{OnlineSoftmax, Rows, attend};
 pub(crate) use vector::{

@@ -101,9 +101,8 @@ impl Buffer {
             DType::BF16 => {
                 Ok(bytes.chunks_exact(2).map(|b| bf16::from_ne_bytes([b[0], b[1]]).to_f32()).collect())
             }
-            DType::I8 | DType::U32 | DType::F8E4M3 => {
-                Err(CudaError::Unsupported(format!("{dtype:?} read as floats")))
-            }
+            DType::F8E4M3 => Ok(bytes.into_iter().map(float_of_e4m3).collect()),
+            DType::I8 | DType::U32 => Err(CudaError::Unsupported(format!("{dtype:?} read as floats"))),
         }
     }
 
@@ -178,6 +177,17 @@ impl Plain for i8 {}
 fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
     // SAFETY: `Plain` types have no padding, and any memory may be read as bytes.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// A whole number of eighths of a power of two.
+fn float_of_e4m3(code: u8) -> f32 {
+    let (exponent, eighths) = (i32::from(code >> 3 & 15), f32::from(code & 7));
+    let size = if exponent == 0 {
+        eighths * (-9f32).exp2()
+    } else {
+        (8.0 + eighths) * ((exponent - 10) as f32).exp2()
+    };
+    if code & 0x80 == 0 { size } else { -size }
 }
 
 fn word(bytes: &[u8]) -> u32 {

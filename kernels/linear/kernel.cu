@@ -1,5 +1,6 @@
 // linear: what the matrix library cannot do in its own epilogue.
 #include "convert.cuh"
+#include "gelu.cuh"
 
 // out = residual + gate·y, `gate` a number a column or null; y and the gate are rounded as they are published.
 extern "C" __global__ void __launch_bounds__(256) linear_gated_residual(const bf16* y, const float* gate,
@@ -20,5 +21,20 @@ extern "C" __global__ void __launch_bounds__(256) linear_gated_residual(const bf
             out[j] = from_float<bf16>(
                 to_float(residual[j]) +
                 (gate ? rounded(to_float(y[j]) * rounded(gate[j % width])) : to_float(y[j])));
+    }
+}
+
+// out = gelu(x), which a product of 8-bit floats leaves to a pass of its own.
+extern "C" __global__ void __launch_bounds__(256) linear_gelu(const bf16* x, bf16* out, long long count) {
+    const long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 8;
+    if (i >= count) return;
+    if (i + 8 <= count) {
+        float v[8];
+        load8(x + i, v);
+#pragma unroll
+        for (int j = 0; j < 8; ++j) v[j] = gelu_tanh(v[j]);
+        store8(out + i, v);
+    } else {
+        for (long long j = i; j < count; ++j) out[j] = from_float<bf16>(gelu_tanh(to_float(x[j])));
     }
 }

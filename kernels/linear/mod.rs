@@ -1,8 +1,11 @@
-//! `out = epilogue(x · Wᵀ + b)`, with the weights in the format of the device or in int8.
+//! `out = epilogue(x · Wᵀ + b)`, with the weights in the format of the device, in int8 or in fp8.
 //!
 //! int8 (both sides in blocks of 128×128, see `quantize_int8`): `y[m, n] = Σ_kb float(acc_kb[m, n]) · (sx[m/128, kb] ·
 //! sw[n/128, kb])` in float32 with increasing `kb`, rounded to bfloat16; then the bias is added and the sum rounded again.
 //! The last block of inputs may be shorter; a GPU takes whole blocks only, which is all that published models have.
+//!
+//! fp8 (both sides in e4m3 with a factor a row, see `quantize_fp8`): `y[m, n] = (Σ_k qx[m, k]·qw[n, k]) · sx[m] · sw[n]`,
+//! sums in float32.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -34,6 +37,12 @@ pub enum Weight {
         /// `[⌈outputs/128⌉, ⌈inputs/128⌉]` float32.
         scale: Tensor,
     },
+    Fp8 {
+        /// `[outputs, inputs]` e4m3.
+        values: Tensor,
+        /// `[outputs]` float32.
+        scale: Tensor,
+    },
 }
 
 /// What happens to the product before it is stored.
@@ -58,6 +67,9 @@ impl Linear {
         if let Weight::Int8 { scale, .. } = &weight {
             scale.check(NAME, "scale", &[outputs.div_ceil(128), inputs.div_ceil(128)])?;
         }
+        if let Weight::Fp8 { scale, .. } = &weight {
+            scale.check(NAME, "scale", &[outputs])?;
+        }
         if let Some(bias) = &bias {
             bias.check(NAME, "bias", &[outputs])?;
         }
@@ -80,7 +92,7 @@ impl Linear {
 impl Weight {
     fn values(&self) -> &Tensor {
         match self {
-            Self::Plain(values) | Self::Int8 { values, .. } => values,
+            Self::Plain(values) | Self::Int8 { values, .. } | Self::Fp8 { values, .. } => values,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Epilogue, Linear, Weight, linear};
 use crate::Tensor;
 use crate::cuda::testing::{Gpu, Pair, Work};
+use crate::quantize_fp8::quantize_fp8;
 use crate::quantize_int8::quantize_int8;
 
 /// One rounding of the sum, one of what follows.
@@ -90,4 +91,42 @@ fn int8_rates() {
     let work =
         Work { operations: 2.0 * (rows * inputs * outputs) as f64, bytes: 2.0 * (rows * outputs) as f64 };
     gpu.rate("32760x1536x8960", work, || linear(&x, &layer, Epilogue::None));
+}
+
+#[test]
+fn fp8_agrees_with_the_definition() {
+    let Some(mut gpu) = Gpu::for_test("linear fp8") else { return };
+    for (rows, inputs, outputs) in
+        [(1, 128, 16), (130, 256, 208), (300, 1536, 384), (77, 8960, 1536), (1000, 1536, 1536)]
+    {
+        let x = gpu.tensor(&[rows, inputs], 1.0);
+        let weight = gpu.tensor(&[outputs, inputs], 0.2);
+        let (bias, gate) = (gpu.tensor(&[outputs], 1.0), gpu.float(&[outputs], 1.0));
+        let residual = gpu.tensor(&[rows, outputs], 2.0);
+        let layer = |weight: &Tensor, bias: &Tensor| {
+            let (values, scale) = quantize_fp8(weight).unwrap();
+            Linear::new(Weight::Fp8 { values, scale }, Some(bias.clone())).unwrap()
+        };
+        let layers = [layer(&weight.cpu, &bias.cpu), layer(&weight.cuda, &bias.cuda)];
+        both(&gpu, &format!("{rows}x{inputs}x{outputs}"), &x, &layers, &gate, &residual);
+    }
+}
+
+#[test]
+fn fp8_rates() {
+    let Some(mut gpu) = Gpu::for_test("linear fp8") else { return };
+    for (rows, inputs, outputs) in [
+        (32760, 1536, 1536),
+        (32760, 1536, 8960),
+        (32760, 8960, 1536),
+        (75600, 5120, 5120),
+        (75600, 5120, 13824),
+    ] {
+        let (values, scale) = quantize_fp8(&gpu.filled(&[outputs, inputs], 0.05)).unwrap();
+        let layer = Linear::new(Weight::Fp8 { values, scale }, Some(gpu.filled(&[outputs], 1.0))).unwrap();
+        let x = gpu.filled(&[rows, inputs], 1.0);
+        let work =
+            Work { operations: 2.0 * (rows * inputs * outputs) as f64, bytes: 2.0 * (rows * outputs) as f64 };
+        gpu.rate(&format!("{rows}x{inputs}x{outputs}"), work, || linear(&x, &layer, Epilogue::None));
+    }
 }
