@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use kernels::{DType, Device, Tensor};
+use wanserve::domain::linear::LinearCompute;
 use wanserve::engine::models::umt5::Umt5;
 use wanserve::engine::models::vae::{Clip, Decoder, Encoder};
 use wanserve::engine::models::wan::{Step, Wan};
@@ -37,7 +38,8 @@ fn stages(criterion: &mut Criterion) {
 
     let embedding = text_encoder.encode(&ids, &is_text).expect("an embedding");
     let transformer = model.transformer(Expert::High).expect("synthetic weights");
-    let mut wan = Wan::load(&architecture.transformer, &*transformer, &CPU, false).expect("a transformer");
+    let mut wan = Wan::load(&architecture.transformer, &*transformer, &CPU, LinearCompute::Bf16)
+        .expect("a transformer");
     let text = wan.read(&embedding).expect("a context");
     let [latent, condition] = [16, 20].map(|channels| noise(&[channels, LATENT[0], LATENT[1], LATENT[2]]));
     let blocks = BlockSize { queries: architecture.attention.block_q, keys: architecture.attention.block_k };

@@ -9,6 +9,7 @@ use kernels::linear::{Epilogue, Linear, Weight, linear};
 use kernels::quantize_int8::quantize_int8;
 use kernels::{DType, Device, Tensor};
 use serde_json::Value;
+use wanserve::domain::linear::LinearCompute;
 use wanserve::domain::picture::Picture;
 use wanserve::domain::size::Size;
 use wanserve::domain::video::ImageFit;
@@ -78,7 +79,7 @@ impl Case {
     fn transformer(&self, device: &Device) -> Result<Report> {
         let config = self.config()?;
         let attention = self.attention()?;
-        let mut wan = Wan::load(&config, &self.weights()?, device, false)?;
+        let mut wan = Wan::load(&config, &self.weights()?, device, LinearCompute::Bf16)?;
         let (x, context, timestep) = (self.input("x")?, self.input("context")?, self.input("timestep")?);
         let y = self.input("y").ok();
         let mut velocity = Vec::new();

@@ -16,4 +16,5 @@ mod server;
 mod supervisor;
 
 pub use data_folder::{DataFolder, DataFolderError, Secrets};
+pub use devices::linear_format;
 pub use server::{Announcement, ServeError, serve};

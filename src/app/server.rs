@@ -345,14 +345,20 @@ fn worker_arguments(config: &Config) -> Vec<OsString> {
         LogFormat::Text => "text",
         LogFormat::Json => "json",
     };
-    vec![
+    let mut arguments: Vec<OsString> = vec![
         "--models-dir".into(),
         dirs,
         "--models".into(),
         config.models.serve.join(",").into(),
+        "--linear-format".into(),
+        super::devices::linear_format(config.models.linear_format, &config.workers.devices).as_str().into(),
         "--log-format".into(),
         format.into(),
         "--log-filter".into(),
         config.log.filter.clone().into(),
-    ]
+    ];
+    if let Some(limit) = config.workers.memory_limit {
+        arguments.extend(["--memory-limit".into(), limit.to_string().into()]);
+    }
+    arguments
 }

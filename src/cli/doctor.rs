@@ -12,6 +12,8 @@ use rustix::fs::{Access, access};
 use super::catalog;
 use super::settings::SettingsArgs;
 use crate::config::Config;
+use crate::domain::device::DeviceName;
+use crate::{app, config};
 
 /// Look at this machine and the configuration, and say what is missing
 #[derive(Debug, clap::Args)]
@@ -22,6 +24,9 @@ pub(super) struct DoctorArgs {
 
 /// A few hundred clips and room for the database; below it a server soon refuses work.
 const LOW_DISK_BYTES: u64 = 5 << 30;
+
+/// Ampere brought the copies and products that the kernels are made of.
+const OLDEST_CAPABILITY: (i32, i32) = (8, 0);
 
 /// What one look found.
 struct Finding {
@@ -36,7 +41,9 @@ struct Finding {
 /// Prints every finding. Fails if the server could not start.
 pub(super) fn run_doctor(args: DoctorArgs) -> Result<ExitCode> {
     let config = args.settings.load()?;
-    let mut findings = vec![processor(), gpus(), data_folder(&config.data.dir), disk(&config.data.dir)];
+    let mut findings = vec![processor()];
+    findings.extend(gpus(&config));
+    findings.extend([data_folder(&config.data.dir), disk(&config.data.dir)]);
     findings.extend(models(&config));
     findings.extend(listeners(&config));
     let mut out = std::io::stdout().lock();
@@ -63,37 +70,70 @@ fn processor() -> Finding {
     Finding { what: "processor", found: format!("{cores} cores"), remedy: None, fatal: false }
 }
 
-fn gpus() -> Finding {
-    let built = cfg!(feature = "cuda");
-    let nvml = Nvml::init();
-    let count = nvml.as_ref().ok().and_then(|nvml| nvml.device_count().ok()).unwrap_or(0);
-    let names = nvml.as_ref().ok().map(|nvml| gpu_names(nvml, count)).unwrap_or_default();
-    let (found, remedy) = match (count, built) {
-        (0, _) => {
-            let why = match nvml {
-                Err(NvmlError::LibloadingError(_)) => "no NVIDIA driver".to_owned(),
-                Err(error) => error.to_string(),
-                Ok(_) => "the driver shows none".to_owned(),
-            };
-            (format!("none ({why})"), None)
+/// What the driver shows; then each GPU as the engine would open it.
+fn gpus(config: &Config) -> Vec<Finding> {
+    let what = "GPUs";
+    let found = |found: String, remedy: Option<String>| vec![Finding { what, found, remedy, fatal: false }];
+    let nvml = match Nvml::init() {
+        Ok(nvml) => nvml,
+        Err(NvmlError::LibloadingError(_)) => {
+            return found("none: no NVIDIA driver, so the CPU works".to_owned(), None);
         }
-        (_, true) => (names, None),
-        (_, false) => {
-            let remedy = "this build has no GPU kernels, so the CPU works: build with `--features cuda`";
-            (names, Some(remedy.to_owned()))
-        }
+        Err(error) => return found(format!("none: {error}"), None),
     };
-    Finding { what: "GPUs", found, remedy, fatal: false }
+    let count = nvml.device_count().unwrap_or(0);
+    if count == 0 {
+        return found("none: the driver shows no card, so the CPU works".to_owned(), None);
+    }
+    if !cfg!(feature = "cuda") {
+        let remedy = "this build has no GPU kernels, so the CPU works: build with `--features cuda`";
+        let names: Vec<String> = (0..count).map(|index| name_of(&nvml, index)).collect();
+        return found(names.join(", "), Some(remedy.to_owned()));
+    }
+    (0..count).map(|index| gpu(&nvml, index, config)).collect()
 }
 
-fn gpu_names(nvml: &Nvml, count: u32) -> String {
-    let name = |index| {
-        let gpu = nvml.device_by_index(index).ok()?;
-        let memory = gpu.memory_info().ok()?.total >> 30;
-        Some(format!("{} with {memory} GiB", gpu.name().ok()?))
+fn name_of(nvml: &Nvml, index: u32) -> String {
+    let name = nvml.device_by_index(index).and_then(|gpu| gpu.name());
+    name.unwrap_or_else(|error| format!("GPU {index} ({error})"))
+}
+
+/// Opens a GPU: what stands in the way is said by whatever fails.
+fn gpu(nvml: &Nvml, index: u32, config: &Config) -> Finding {
+    let what = "GPU";
+    let device = DeviceName::Cuda(index);
+    let described = nvml.device_by_index(index).and_then(|gpu| {
+        let (capability, memory) = (gpu.cuda_compute_capability()?, gpu.memory_info()?);
+        Ok((gpu.name()?, (capability.major, capability.minor), memory.total, memory.total - memory.used))
+    });
+    let (name, (major, minor), total, free) = match described {
+        Ok(described) => described,
+        Err(error) => {
+            let remedy =
+                Some(format!("the driver does not answer for it ({error}): does `nvidia-smi` work?"));
+            return Finding { what, found: device.to_string(), remedy, fatal: false };
+        }
     };
-    let names: Vec<String> = (0..count).filter_map(name).collect();
-    format!("{}, driver {}", names.join(", "), nvml.sys_driver_version().unwrap_or_default())
+    let driver = nvml.sys_driver_version().unwrap_or_default();
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let own = config::Devices::These(vec![device]);
+    let found = format!(
+        "{device} is {name}, compute capability {major}.{minor}, {:.0} GiB of which {:.0} free, driver {driver}; \
+         linear layers in {}",
+        gib(total),
+        gib(free),
+        app::linear_format(config.models.linear_format, &own)
+    );
+    let opened = device.to_string().parse::<kernels::Device>();
+    let remedy = match opened {
+        Err(error) => Some(error.to_string()),
+        Ok(_) if (major, minor) < OLDEST_CAPABILITY => {
+            let (major, minor) = OLDEST_CAPABILITY;
+            Some(format!("the kernels need compute capability {major}.{minor} or newer"))
+        }
+        Ok(_) => None,
+    };
+    Finding { what, found, remedy, fatal: false }
 }
 
 /// Asks about the folder, or about where it would be made; changes nothing.

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::catalog::deployed_model;
 use super::models::ModelsFolders;
+use crate::domain::linear::LinearCompute;
 use crate::domain::picture::Picture;
 use crate::domain::request::{self, Accepted, ModelCatalog, SourceImage, VideoRequest};
 use crate::domain::stage::Stage;
@@ -129,7 +130,7 @@ fn read_picture(path: &Path) -> Result<Picture> {
 
 /// Judges a request by the rules of the HTTP contract, with this one model.
 pub(super) fn accept(request: &VideoRequest, model: &Model, picture: Option<&Picture>) -> Result<Accepted> {
-    let mut deployed = deployed_model(model);
+    let mut deployed = deployed_model(model, LinearCompute::Bf16);
     if !deployed.quant_linear.contains(&true) {
         deployed.quant_linear.push(true); // plain layers are quantised while loading
     }

@@ -29,7 +29,8 @@ pub(super) fn run_serve(args: ServeArgs) -> Result<ExitCode> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    let catalog = catalog::deployed(&config.models)?;
+    let linear = app::linear_format(config.models.linear_format, &config.workers.devices);
+    let catalog = catalog::deployed(&config.models, linear)?;
     // This thread lives as long as the program: the kernel ends worker processes with the thread that made them.
     actix_web::rt::System::new().block_on(async {
         let stop = CancellationToken::new();

@@ -30,6 +30,12 @@ pub(super) struct SettingsArgs {
     /// A worker process each: auto, none, or a list of cpu and cuda:<n> [default: auto]
     #[arg(long, value_name = "DEVICES")]
     workers: Option<String>,
+    /// Number format of linear layers: auto, bf16, int8 or fp8 [default: auto]
+    #[arg(long, value_name = "FORMAT")]
+    linear_format: Option<String>,
+    /// Device memory that a worker may take, such as 24GB [default: all there is]
+    #[arg(long, value_name = "BYTES")]
+    memory_limit: Option<String>,
     /// Lines on standard error: text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -47,7 +53,9 @@ impl SettingsArgs {
             .set("server.admin_listen", self.admin_listen)
             .set("models.dirs", self.models_dir)
             .set("models.serve", self.models)
+            .set("models.linear_format", self.linear_format)
             .set("workers.devices", self.workers)
+            .set("workers.memory_limit", self.memory_limit)
             .set("log.format", self.log_format)
             .set("log.filter", self.log_filter);
         Ok(Config::load(Sources::of_process(self.config, flags))?)

@@ -12,10 +12,12 @@ use super::settings::SettingsArgs;
 use super::{catalog, signals};
 use crate::domain::device::DeviceName;
 use crate::domain::request::DeployedModel;
+use crate::engine::Settings;
+use crate::engine::memory::Budget;
 use crate::media::PictureDecoder;
 use crate::net::{ServerAddress, ServerClient};
 use crate::worker::{OfferedModel, Setup, run};
-use crate::{config, telemetry};
+use crate::{app, config, telemetry};
 
 /// Run one device's worker
 #[derive(Debug, clap::Args)]
@@ -46,6 +48,8 @@ pub(super) fn run_worker(args: WorkerArgs) -> Result<ExitCode> {
     }
     let config = args.settings.load()?;
     telemetry::start(&config.log)?;
+    let own_device = config::Devices::These(vec![args.device]);
+    let linear = app::linear_format(config.models.linear_format, &own_device);
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let setup = Setup {
         server: ServerClient::new(address(args.socket, args.api, &config.workers)?)?,
@@ -55,7 +59,8 @@ pub(super) fn run_worker(args: WorkerArgs) -> Result<ExitCode> {
         library: catalog::library(&config.models),
         // The running program's own file, also after it was replaced on disk.
         pictures: PictureDecoder::new("/proc/self/exe".into()),
-        models: catalog::deployed(&config.models)?.models().iter().map(offered).collect(),
+        settings: Settings { budget: Budget { limit: config.workers.memory_limit }, linear },
+        models: catalog::deployed(&config.models, linear)?.models().iter().map(offered).collect(),
         drain: config.workers.drain,
     };
     // One thread is enough: the engine has its own, and the rest waits for the network.

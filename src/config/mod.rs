@@ -30,7 +30,7 @@ pub use jobs::Jobs;
 pub use limits::{Limit, Limits};
 pub use log::{Log, LogFormat};
 pub use metrics::Metrics;
-pub use models::Models;
+pub use models::{LinearFormat, Models};
 pub use outgoing::Outgoing;
 pub use secret::Secret;
 pub use server::Server;

@@ -85,6 +85,23 @@ impl Setting for u32 {
     }
 }
 
+/// Bytes: a whole number above zero, alone or with `MB`, `GB` (powers of ten), `MiB` or `GiB` (of two).
+impl Setting for u64 {
+    fn parse(text: &str) -> Result<Self, String> {
+        const UNITS: [(&str, u64); 4] =
+            [("MiB", 1 << 20), ("GiB", 1 << 30), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+        let unit = UNITS.iter().find_map(|(name, bytes)| Some((text.strip_suffix(name)?, *bytes)));
+        let (digits, unit) = unit.unwrap_or((text, 1));
+        let number: Option<u64> = digits.trim_end().parse().ok();
+        let bytes = number.and_then(|number| number.checked_mul(unit)).filter(|bytes| *bytes > 0);
+        bytes.ok_or_else(|| format!("{text:?} is not a number of bytes, such as 24GB or 22GiB"))
+    }
+
+    fn show(&self) -> String {
+        format!("`{self}`")
+    }
+}
+
 /// A port.
 impl Setting for u16 {
     fn parse(text: &str) -> Result<Self, String> {
@@ -143,5 +160,21 @@ impl<T: Setting> Setting for Vec<T> {
             return "none".to_owned();
         }
         self.iter().map(T::show).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        let parse = <u64 as Setting>::parse;
+        assert_eq!(parse("24000000000"), Ok(24_000_000_000));
+        assert_eq!((parse("24GB"), parse("22 GiB")), (Ok(24_000_000_000), Ok(22 << 30)));
+        assert_eq!((parse("500MB"), parse("1MiB")), (Ok(500_000_000), Ok(1 << 20)));
+        for bad in ["", "0", "-1", "24 gigabytes", "1.5GB", "99999999999GB"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -26,6 +26,10 @@ pub struct Workers {
     /// How long a stop waits for running jobs before it hands them back. `WANSERVE_WORKERS_DRAIN_SECONDS`,
     /// default 25: under the 30 s that service managers give before they kill.
     pub drain: Duration,
+    /// Bytes of device memory that a worker may take, its CUDA context included; on the CPU bytes of main memory for
+    /// models and what they compute in. `WANSERVE_WORKERS_MEMORY_LIMIT`, default none: all of a GPU's, half of the
+    /// machine's.
+    pub memory_limit: Option<u64>,
 }
 
 impl Workers {
@@ -34,6 +38,7 @@ impl Workers {
             devices: section.field("devices", Devices::Auto),
             token: section.field("token", None),
             drain: section.field("drain_seconds", Duration::from_secs(25)),
+            memory_limit: section.field("memory_limit", None),
         }
     }
 }

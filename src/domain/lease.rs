@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::asset::{Asset, InputImage, Variant};
 use super::failure::{FailureClass, FailureCode};
 use super::id::{VideoId, WorkerId};
+use super::memory::Move;
 use super::model::ModelId;
 use super::stage::{Stage, Timings};
 use super::video::VideoSpec;
@@ -71,6 +72,9 @@ pub struct DeviceStats {
     pub memory_total_bytes: u64,
     pub memory_used_bytes: u64,
     pub process_memory_used_bytes: u64,
+    /// Held by the driver for itself.
+    #[serde(default)]
+    pub memory_reserved_bytes: u64,
     /// 0 to 1.
     pub utilization_ratio: f64,
     pub power_watts: f64,
@@ -107,6 +111,9 @@ pub struct LeaseRequest {
     pub models: Vec<HostedModel>,
     /// In the order of the hello.
     pub devices: Vec<DeviceStats>,
+    /// What was done about memory since the last request.
+    #[serde(default)]
+    pub moves: Vec<Move>,
 }
 
 /// A job, or orders, or neither.

@@ -19,6 +19,8 @@ pub mod job;
 pub mod key;
 pub mod lease;
 pub mod limits;
+pub mod linear;
+pub mod memory;
 pub mod model;
 pub mod moves;
 pub mod picture;

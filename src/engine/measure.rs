@@ -3,12 +3,14 @@
 
 use kernels::{DType, KernelTime, PoolUse, Stopwatch, Tensor};
 
-use super::attention::Attention;
+use super::course::latent_size;
 use super::error::EngineError;
 use super::listener::{Listener, Stop};
 use super::models::wan::{LATENT_CHANNELS, Step};
-use super::pipeline::{Pipeline, latent_size};
+use super::pipeline::Pipeline;
 use super::sampler::{Noise, Schedule};
+use super::weights::Expert;
+use crate::domain::memory::PartKind;
 use crate::domain::picture::Picture;
 use crate::domain::stage::Stage;
 use crate::domain::video::VideoSpec;
@@ -67,6 +69,16 @@ impl Measurable {
             Self::Decode => "decode",
         }
     }
+
+    /// The network that works.
+    fn network(self) -> PartKind {
+        match self {
+            Self::Text => PartKind::TextEncoder,
+            Self::Image => PartKind::Encoder,
+            Self::TextKeys | Self::Step | Self::Sampling => PartKind::Transformer,
+            Self::Decode => PartKind::Decoder,
+        }
+    }
 }
 
 impl Pipeline {
@@ -79,65 +91,66 @@ impl Pipeline {
         runs: Runs,
     ) -> Result<Option<Measurement>, EngineError> {
         let attention = self.check(spec, first_frame)?;
-        self.prepare(spec)?;
         let device = self.device.clone();
+        let mut course = self.course(spec, first_frame.is_some())?;
+        let (needs, expert) = (stage.network(), Expert::High);
         match stage {
             Measurable::Text => {
                 let broken = |error| EngineError::Request(format!("{error}"));
                 let encoded = self.tokenizer.encode(&spec.effective_prompt).map_err(broken)?;
                 // As long as texts may be: what a short prompt takes is less.
                 let is_text = vec![true; encoded.ids.len()];
-                timed(&device, runs, || self.text_encoder.encode(&encoded.ids, &is_text).map(drop))
+                self.enter(&mut course, needs, expert, &mut Nobody)?;
+                let encoder = self.residents.text_encoder(&course.needed(needs, expert))?;
+                timed(&device, runs, || encoder.encode(&encoded.ids, &is_text).map(drop))
             }
             Measurable::TextKeys => {
-                let embedding = self.read(&spec.effective_prompt)?.embedding;
+                let embedding = self.text(&mut course, &spec.effective_prompt)?.embedding;
+                self.enter(&mut course, needs, expert, &mut Nobody)?;
+                let transformer = self.residents.transformer(&course.needed(needs, expert))?;
                 let mut run = 0;
                 timed(&device, runs, || {
                     run += 1;
-                    let name = format!("{run}"); // a name not seen before is read again
-                    self.experts_mut()?.choose(false, &name, &embedding).map(drop)
+                    // A name not seen before is read again.
+                    transformer.reading(&format!("{run}"), &embedding).map(drop)
                 })
             }
             Measurable::Image => {
                 let Some(picture) = first_frame else { return Ok(None) };
-                timed(&device, runs, || self.condition(spec, Some(picture)).map(drop))
+                self.enter(&mut course, needs, expert, &mut Nobody)?;
+                timed(&device, runs, || self.condition(&course, spec, Some(picture)).map(drop))
             }
             Measurable::Step => {
-                let text = self.read(&spec.effective_prompt)?;
-                let condition = self.condition(spec, first_frame)?;
+                let text = self.text(&mut course, &spec.effective_prompt)?;
+                let condition = self.condition(&course, spec, first_frame)?;
                 let [frames, height, width] = latent_size(spec);
                 let shape = [LATENT_CHANNELS, frames, height, width];
                 let noise = Noise::new(u64::from(spec.seed)).normal(0, shape.iter().product());
                 let latent = Tensor::from_f32(noise, &shape, DType::F32, &device)?;
                 let timestep = Schedule::new(spec.steps.get() as usize, spec.sigma_max).network_timestep(0);
-                let (wan, context) = self.experts_mut()?.choose(false, &text.prompt, &text.embedding)?;
+                self.enter(&mut course, needs, expert, &mut Nobody)?;
+                let transformer = self.residents.transformer(&course.needed(needs, expert))?;
+                let (wan, context) = transformer.reading(&text.prompt, &text.embedding)?;
                 let condition = condition.as_ref();
                 let step = Step { latent: &latent, condition, timestep, text: context, attention };
                 timed(&device, runs, || wan.velocity(&step).map(drop))
             }
-            Measurable::Sampling => self.measure_sampling(spec, first_frame, attention, runs),
+            Measurable::Sampling => {
+                let text = self.text(&mut course, &spec.effective_prompt)?;
+                let condition = self.condition(&course, spec, first_frame)?;
+                timed(&device, runs, || {
+                    self.denoise(&mut course, spec, &text, condition.as_ref(), attention, &mut Nobody)
+                        .map(drop)
+                })
+            }
             Measurable::Decode => {
                 let count = LATENT_CHANNELS * latent_size(spec).iter().product::<usize>();
                 let latent = Noise::new(u64::from(spec.seed)).normal(0, count);
-                timed(&device, runs, || self.decode(spec, &latent, &mut Nobody))
+                self.enter(&mut course, needs, expert, &mut Nobody)?;
+                timed(&device, runs, || self.decode(&course, spec, &latent, &mut Nobody))
             }
         }
         .map(Some)
-    }
-
-    fn measure_sampling(
-        &mut self,
-        spec: &VideoSpec,
-        first_frame: Option<&Picture>,
-        attention: Attention,
-        runs: Runs,
-    ) -> Result<Measurement, EngineError> {
-        let text = self.read(&spec.effective_prompt)?;
-        let condition = self.condition(spec, first_frame)?;
-        let device = self.device.clone();
-        timed(&device, runs, || {
-            self.denoise(spec, &text, condition.as_ref(), attention, &mut Nobody).map(drop)
-        })
     }
 }
 

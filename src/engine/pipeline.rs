@@ -1,5 +1,5 @@
-//! One model on one device, from a specification to frames. Holds what stays the same between clips; owns no thread and
-//! never touches files once it is open.
+//! Models on one device, from a specification to frames: one at a time, while the networks of others stay in memory as
+//! long as they fit. Holds what stays the same between clips; owns no thread.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,15 +9,17 @@ use kernels::sla_mask::BlockSize;
 use kernels::{DType, Device, Tensor};
 
 use super::attention::Attention;
+use super::course::{Course, Settings, latent_size};
 use super::error::EngineError;
-use super::experts::Experts;
 use super::listener::Listener;
-use super::models::umt5::Umt5;
-use super::models::vae::{Clip, Decoder, Encoder};
+use super::memory::{FEWEST_LATENTS_PER_CHUNK, LATENTS_PER_CHUNK, PartKey, Residents, StageNeed, plan};
+use super::models::vae::Clip;
 use super::models::wan::{LATENT_CHANNELS, MASK_CHANNELS, Step};
 use super::sampler::{Noise, Rcm, Schedule};
 use super::text::Tokenizer;
-use super::weights::Model;
+use super::weights::{Expert, Model};
+use crate::domain::linear::LinearCompute;
+use crate::domain::memory::{Move, PartKind};
 use crate::domain::picture::Picture;
 use crate::domain::stage::{Stage, Timings};
 use crate::domain::video::{AttentionType, Operation, VideoSpec};
@@ -25,24 +27,14 @@ use crate::domain::video::{AttentionType, Operation, VideoSpec};
 /// Texts whose embeddings are kept: enough for a caller who tries seeds on a few prompts.
 const REMEMBERED_TEXTS: usize = 8;
 
-/// Latent frames that are decoded at once: the first picture comes early, and what a chunk computes twice (the norm of
-/// the two frames in front of it) stays small.
-const LATENTS_PER_CHUNK: usize = 2;
-
-/// Pixels of a latent's side.
-const LATENT_SIDE: usize = 8;
-
-/// One model on one device.
+/// Models on one device.
 pub struct Pipeline {
     model: Model,
     pub(super) device: Device,
     pub(super) tokenizer: Tokenizer,
-    pub(super) text_encoder: Umt5,
+    settings: Settings,
+    pub(super) residents: Residents,
     texts: VecDeque<Text>,
-    /// `None` only after they could not be read again in another format.
-    experts: Option<Experts>,
-    encoder: Option<Encoder>,
-    decoder: Decoder,
 }
 
 /// What was made besides the frames.
@@ -61,6 +53,8 @@ pub struct Generated {
 #[derive(Clone)]
 pub(super) struct Text {
     pub(super) prompt: String,
+    /// Which text encoder read it.
+    encoder: PartKey,
     tokens: usize,
     /// Of the whole prompt.
     all_tokens: usize,
@@ -69,25 +63,88 @@ pub(super) struct Text {
 }
 
 impl Pipeline {
-    /// Reads every weight of `model` onto `device`.
+    /// Reads every weight of `model` onto `device`, as far as they fit.
     pub fn open(model: &Model, device: &Device) -> Result<Self, EngineError> {
-        let architecture = model.architecture();
-        if let Some(problem) = architecture.problem() {
-            return Err(EngineError::Model(problem));
-        }
-        let vae = model.vae()?;
-        let takes_picture = architecture.transformer.in_dim > LATENT_CHANNELS;
-        let encoder = || Encoder::load(&architecture.vae, &*vae, device);
-        Ok(Self {
+        Self::open_with(model, device, Settings::default())
+    }
+
+    /// The same, with a limit of memory and a number format.
+    pub fn open_with(model: &Model, device: &Device, settings: Settings) -> Result<Self, EngineError> {
+        let mut pipeline = Self {
             tokenizer: model.tokenizer()?,
-            text_encoder: Umt5::load(&architecture.text_encoder, &*model.text_encoder()?, device)?,
             texts: VecDeque::new(),
-            experts: Some(Experts::load(model, device, false)?),
-            encoder: takes_picture.then(encoder).transpose()?,
-            decoder: Decoder::load(&architecture.vae, &*vae, device)?,
+            residents: Residents::new(device),
             model: model.clone(),
             device: device.clone(),
-        })
+            settings,
+        };
+        pipeline.turn_to(model)?;
+        Ok(pipeline)
+    }
+
+    /// Makes `model` the one that works, and reads its weights onto the device as far as they fit. What it shares with
+    /// the models before stays; of these leaves what has to, the least recently used first.
+    pub fn turn_to(&mut self, model: &Model) -> Result<(), EngineError> {
+        if let Some(problem) = model.architecture().problem() {
+            return Err(EngineError::Model(problem));
+        }
+        self.tokenizer = model.tokenizer()?;
+        self.model = model.clone();
+        let course = Course::of_model(model, self.settings, &self.device);
+        let mut all = Vec::new();
+        for (kind, expert) in self.networks() {
+            let needed = course.needed(kind, expert);
+            all.push(needed.part.clone());
+            // With room for all, all come; else as many as there is room for, and the rest when a clip needs it.
+            let stage = StageNeed { parts: all.clone(), work: 0, small_work: 0 };
+            let budget = self.settings.budget.bytes(&self.device)?;
+            let Ok(plans) = plan(budget, &self.residents.held(), &[stage]) else { break };
+            for plan in &plans {
+                self.residents.follow(kind, plan)?;
+            }
+            self.residents.load(&needed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether every transformer of a model is on the device.
+    pub fn holds(&self, model: &Model) -> bool {
+        let course = Course::of_model(model, self.settings, &self.device);
+        let experts = model.architecture().experts.iter();
+        experts
+            .map(|&expert| course.needed(PartKind::Transformer, expert).part.key)
+            .all(|key| self.residents.has(&key))
+    }
+
+    /// Jobs from now on that do not ask for int8 compute in this format.
+    pub fn compute_in(&mut self, linear: LinearCompute) {
+        self.settings.linear = linear;
+    }
+
+    /// What was done about memory since the last call.
+    pub fn take_moves(&mut self) -> Vec<Move> {
+        self.residents.take_moves()
+    }
+
+    /// Every network of the model, in the order of work.
+    fn networks(&self) -> Vec<(PartKind, Expert)> {
+        let mut all = vec![(PartKind::TextEncoder, Expert::High)];
+        if self.takes_picture() {
+            all.push((PartKind::Encoder, Expert::High));
+        }
+        let experts = self.model.architecture().experts.iter();
+        all.extend(experts.map(|&expert| (PartKind::Transformer, expert)));
+        all.push((PartKind::Decoder, Expert::High));
+        all
+    }
+
+    fn takes_picture(&self) -> bool {
+        self.model.architecture().transformer.in_dim > LATENT_CHANNELS
+    }
+
+    /// The model that works.
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// Where it computes.
@@ -104,38 +161,45 @@ impl Pipeline {
     ) -> Result<Generated, EngineError> {
         let attention = self.check(spec, first_frame)?;
         let mut timings = Timings::default();
-        if !self.is_ready(spec) {
-            listener.stage(Stage::LoadingModel);
-            let began = Instant::now();
-            self.prepare(spec)?;
-            timings.model_load = Some(began.elapsed().as_secs_f64());
-        }
+        let mut course = self.course(spec, first_frame.is_some())?;
+        let loaded_before = self.residents.load_seconds();
 
+        if !self.remembers(&course, &spec.effective_prompt) {
+            self.enter(&mut course, PartKind::TextEncoder, Expert::High, listener)?;
+        }
         listener.stage(Stage::EncodingText);
         let began = Instant::now();
-        let text = self.read(&spec.effective_prompt)?;
+        let text = self.read(&course, &spec.effective_prompt)?;
         timings.text_encode = Some(began.elapsed().as_secs_f64());
 
         let condition = match first_frame {
             Some(picture) => {
+                self.enter(&mut course, PartKind::Encoder, Expert::High, listener)?;
                 listener.stage(Stage::EncodingImage);
                 let began = Instant::now();
-                let condition = self.condition(spec, Some(picture))?;
+                let condition = self.condition(&course, spec, Some(picture))?;
                 timings.image_encode = Some(began.elapsed().as_secs_f64());
                 condition
             }
-            None => self.condition(spec, None)?,
+            None => self.condition(&course, spec, None)?,
         };
 
+        let first = self.expert_at(spec, 0);
+        self.enter(&mut course, PartKind::Transformer, first, listener)?;
         listener.stage(Stage::Denoising);
-        let began = Instant::now();
-        let latent = self.denoise(spec, &text, condition.as_ref(), attention, listener)?;
-        timings.denoise = Some(began.elapsed().as_secs_f64());
+        let (began, loaded) = (Instant::now(), self.residents.load_seconds());
+        let latent = self.denoise(&mut course, spec, &text, condition.as_ref(), attention, listener)?;
+        // The other expert may have had to come in between.
+        let loading = self.residents.load_seconds() - loaded;
+        timings.denoise = Some((began.elapsed().as_secs_f64() - loading).max(0.0));
 
+        self.enter(&mut course, PartKind::Decoder, Expert::High, listener)?;
         listener.stage(Stage::Decoding);
         let began = Instant::now();
-        self.decode(spec, &latent, listener)?;
+        self.decode(&course, spec, &latent, listener)?;
         timings.decode = Some(began.elapsed().as_secs_f64());
+        let loading = self.residents.load_seconds() - loaded_before;
+        timings.model_load = (loading > 0.0).then_some(loading);
         Ok(Generated {
             timings,
             prompt_tokens: text.tokens as u32,
@@ -149,23 +213,39 @@ impl Pipeline {
         self.tokenizer.max_tokens() as u32
     }
 
-    /// Whether the transformers are in the number format that is asked for.
-    fn is_ready(&self, spec: &VideoSpec) -> bool {
-        self.experts.as_ref().is_some_and(|experts| experts.serve(spec.quant_linear))
+    /// Plans a clip with what is in memory now.
+    pub(super) fn course(&self, spec: &VideoSpec, image: bool) -> Result<Course, EngineError> {
+        let of_model = Course::of_model(&self.model, self.settings, &self.device);
+        let text = !self.remembers(&of_model, &spec.effective_prompt);
+        Course::plan(&self.model, spec, (text, image), self.settings, &self.residents, &self.device)
     }
 
-    /// Brings the transformers into the number format that is asked for.
-    pub(super) fn prepare(&mut self, spec: &VideoSpec) -> Result<(), EngineError> {
-        if !self.is_ready(spec) {
-            // The old ones go first: both may not fit.
-            self.experts = None;
-            self.experts = Some(Experts::load(&self.model, &self.device, spec.quant_linear)?);
+    /// Makes room for a network and brings it to the device, if it is not there.
+    pub(super) fn enter(
+        &mut self,
+        course: &mut Course,
+        kind: PartKind,
+        expert: Expert,
+        listener: &mut dyn Listener,
+    ) -> Result<(), EngineError> {
+        let key = course.needed(kind, expert).part.key;
+        if !self.residents.has(&key) {
+            listener.stage(Stage::LoadingModel);
         }
-        Ok(())
+        self.residents.follow(kind, &course.begin(&key))?;
+        self.residents.load(&course.needed(kind, expert))
     }
 
-    pub(super) fn experts_mut(&mut self) -> Result<&mut Experts, EngineError> {
-        self.experts.as_mut().ok_or_else(|| EngineError::Model("no transformer".into()))
+    /// The expert that works at a step.
+    fn expert_at(&self, spec: &VideoSpec, step: usize) -> Expert {
+        let schedule = Schedule::new(spec.steps.get() as usize, spec.sigma_max);
+        let has_low = self.model.architecture().experts.contains(&Expert::Low);
+        if has_low && schedule.is_low_noise(step, spec.boundary) { Expert::Low } else { Expert::High }
+    }
+
+    fn remembers(&self, course: &Course, prompt: &str) -> bool {
+        let encoder = course.needed(PartKind::TextEncoder, Expert::High).part.key;
+        self.texts.iter().any(|text| text.prompt == prompt && text.encoder == encoder)
     }
 
     /// Whether this model can do what is asked; the attention that is asked for.
@@ -177,7 +257,7 @@ impl Pipeline {
         let refuse = |what: &str| Err(EngineError::Request(what.to_owned()));
         let size = (spec.size.width(), spec.size.height());
         if let Some(picture) = first_frame {
-            if self.encoder.is_none() {
+            if !self.takes_picture() {
                 return refuse("it takes no picture");
             }
             if (picture.width(), picture.height()) != size {
@@ -196,17 +276,22 @@ impl Pipeline {
         })
     }
 
-    pub(super) fn read(&mut self, prompt: &str) -> Result<Text, EngineError> {
-        if let Some(at) = self.texts.iter().position(|text| text.prompt == prompt) {
+    /// The prompt's embedding, remembered or computed.
+    pub(super) fn read(&mut self, course: &Course, prompt: &str) -> Result<Text, EngineError> {
+        let needed = course.needed(PartKind::TextEncoder, Expert::High);
+        let known = |text: &Text| text.prompt == prompt && text.encoder == needed.part.key;
+        if let Some(at) = self.texts.iter().position(known) {
             let text = self.texts.remove(at);
             self.texts.extend(text);
         } else {
             let broken = |error| EngineError::Request(format!("{error}"));
             let encoded = self.tokenizer.encode(prompt).map_err(broken)?;
             let is_text: Vec<bool> = (0..encoded.ids.len()).map(|at| at < encoded.tokens).collect();
-            let embedding = self.text_encoder.encode(&encoded.ids, &is_text)?; // (text_len, text_dim)
+            let encoder = self.residents.text_encoder(&needed)?;
+            let embedding = encoder.encode(&encoded.ids, &is_text)?; // (text_len, text_dim)
             self.texts.push_back(Text {
                 prompt: prompt.to_owned(),
+                encoder: needed.part.key.clone(),
                 tokens: encoded.tokens,
                 all_tokens: encoded.all_tokens,
                 embedding,
@@ -218,13 +303,25 @@ impl Pipeline {
         self.texts.back().cloned().ok_or(EngineError::InvalidOutput("the text encoder"))
     }
 
+    /// The prompt's embedding, with the text encoder brought to the device if it has to read.
+    pub(super) fn text(&mut self, course: &mut Course, prompt: &str) -> Result<Text, EngineError> {
+        if !self.remembers(course, prompt) {
+            let needed = course.needed(PartKind::TextEncoder, Expert::High).part.key;
+            self.residents.follow(PartKind::TextEncoder, &course.begin(&needed))?;
+        }
+        self.read(course, prompt)
+    }
+
     /// Mask and picture latent `[4 + 16, T, h, w]`; zeros without a picture, nothing if the model takes none.
     pub(super) fn condition(
-        &self,
+        &mut self,
+        course: &Course,
         spec: &VideoSpec,
         picture: Option<&Picture>,
     ) -> Result<Option<Tensor>, EngineError> {
-        let Some(encoder) = &self.encoder else { return Ok(None) };
+        if !self.takes_picture() {
+            return Ok(None);
+        }
         let [frames, height, width] = latent_size(spec);
         let channels = MASK_CHANNELS + LATENT_CHANNELS;
         let (volume, plane) = (frames * height * width, height * width);
@@ -233,7 +330,9 @@ impl Pipeline {
             for channel in 0..MASK_CHANNELS {
                 condition[channel * volume..channel * volume + plane].fill(1.0);
             }
-            let latent = encoder.encode(&self.still(picture, spec.frames.get() as usize)?)?;
+            let still = self.still(picture, spec.frames.get() as usize)?;
+            let needed = course.needed(PartKind::Encoder, Expert::High);
+            let latent = self.residents.encoder(&needed)?.encode(&still)?;
             condition[MASK_CHANNELS * volume..].copy_from_slice(&latent);
         }
         let shape = [channels, frames, height, width];
@@ -253,6 +352,7 @@ impl Pipeline {
     /// The clean latent `[16, T, h, w]`.
     pub(super) fn denoise(
         &mut self,
+        course: &mut Course,
         spec: &VideoSpec,
         text: &Text,
         condition: Option<&Tensor>,
@@ -262,8 +362,6 @@ impl Pipeline {
         let [frames, height, width] = latent_size(spec);
         let shape = [LATENT_CHANNELS, frames, height, width];
         let count = shape.iter().product();
-        let device = self.device.clone();
-        let experts = self.experts_mut()?;
         let schedule = Schedule::new(spec.steps.get() as usize, spec.sigma_max);
         let noise = Noise::new(u64::from(spec.seed));
         let mut state = Rcm::new(schedule.clone(), &noise.normal(0, count));
@@ -271,9 +369,11 @@ impl Pipeline {
             if listener.cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            let low_noise = schedule.is_low_noise(step, spec.boundary);
-            let (wan, context) = experts.choose(low_noise, &text.prompt, &text.embedding)?;
-            let latent = Tensor::from_f32(state.latent(), &shape, DType::F32, &device)?;
+            let latent = Tensor::from_f32(state.latent(), &shape, DType::F32, &self.device)?;
+            let expert = self.expert_at(spec, step);
+            self.enter(course, PartKind::Transformer, expert, listener)?;
+            let transformer = self.residents.transformer(&course.needed(PartKind::Transformer, expert))?;
+            let (wan, context) = transformer.reading(&text.prompt, &text.embedding)?;
             let velocity = wan.velocity(&Step {
                 latent: &latent,
                 condition,
@@ -281,11 +381,12 @@ impl Pipeline {
                 text: context,
                 attention,
             })?;
+            // On a GPU it still runs: the noise of the next step is made meanwhile.
+            let fresh = (!spec.ode).then(|| noise.normal(step as u64 + 1, count));
             let velocity = velocity.to_f32()?;
             if velocity.iter().any(|value| !value.is_finite()) {
                 return Err(EngineError::InvalidOutput("the transformer"));
             }
-            let fresh = (!spec.ode).then(|| noise.normal(step as u64 + 1, count));
             state.advance(&velocity, fresh.as_deref());
             listener.step(step as u32 + 1, schedule.steps() as u32);
         }
@@ -293,12 +394,16 @@ impl Pipeline {
     }
 
     pub(super) fn decode(
-        &self,
+        &mut self,
+        course: &Course,
         spec: &VideoSpec,
         latent: &[f32],
         listener: &mut dyn Listener,
     ) -> Result<(), EngineError> {
-        self.decoder.decode(latent, latent_size(spec), LATENTS_PER_CHUNK, |chunk| {
+        let latents_per_chunk =
+            if course.small_pieces { FEWEST_LATENTS_PER_CHUNK } else { LATENTS_PER_CHUNK };
+        let decoder = self.residents.decoder(&course.needed(PartKind::Decoder, Expert::High))?;
+        decoder.decode(latent, latent_size(spec), latents_per_chunk, |chunk| {
             if listener.cancelled() {
                 return Err(EngineError::Cancelled);
             }
@@ -314,118 +419,5 @@ impl Pipeline {
     }
 }
 
-/// Frames, height and width of the latent.
-pub(super) fn latent_size(spec: &VideoSpec) -> [usize; 3] {
-    let side = |pixels: u32| pixels as usize / LATENT_SIDE;
-    [spec.frames.latent() as usize, side(spec.size.height()), side(spec.size.width())]
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::model::ModelId;
-    use crate::domain::size::{Resolution, Size};
-    use crate::domain::video::{FrameCount, StepCount};
-    use crate::engine::listener::Stop;
-
-    /// Takes down what it is told, and cancels after a number of steps.
-    #[derive(Default)]
-    struct Notes {
-        stages: Vec<Stage>,
-        steps: Vec<(u32, u32)>,
-        frames: Vec<Picture>,
-        cancel_after: Option<usize>,
-        stop: bool,
-    }
-
-    impl Listener for Notes {
-        fn stage(&mut self, stage: Stage) {
-            self.stages.push(stage);
-        }
-        fn step(&mut self, done: u32, of: u32) {
-            self.steps.push((done, of));
-        }
-        fn frames(&mut self, frames: &[Picture]) -> Result<(), Stop> {
-            self.frames.extend_from_slice(frames);
-            if self.stop { Err(Stop) } else { Ok(()) }
-        }
-        fn cancelled(&self) -> bool {
-            self.cancel_after.is_some_and(|steps| self.steps.len() >= steps)
-        }
-    }
-
-    fn spec() -> VideoSpec {
-        VideoSpec {
-            model: ModelId::new("synth:wan-tiny"),
-            operation: Operation::TextToVideo,
-            prompt: "a red boat".into(),
-            effective_prompt: "a red boat".into(),
-            size: Size::new(48, 32).unwrap(),
-            resolution: Resolution::P128,
-            aspect_ratio: None,
-            frames: FrameCount::new(9).unwrap(),
-            steps: StepCount::new(2).unwrap(),
-            seed: 7,
-            sigma_max: 80.0,
-            ode: false,
-            boundary: None,
-            adaptive_resolution: None,
-            image_fit: None,
-            attention: AttentionType::Sla,
-            sla_topk: Some(0.5),
-            quant_linear: false,
-            normalize_prompt: false,
-        }
-    }
-
-    fn open() -> Pipeline {
-        Pipeline::open(&Model::synthetic("wan-tiny").unwrap(), &Device::Cpu).unwrap()
-    }
-
-    fn frames(pipeline: &mut Pipeline, spec: &VideoSpec, picture: Option<&Picture>) -> Vec<Picture> {
-        let mut notes = Notes::default();
-        let made = pipeline.generate(spec, picture, &mut notes).unwrap();
-        assert_eq!(made.frames as usize, notes.frames.len());
-        notes.frames
-    }
-
-    #[test]
-    fn a_clip_is_told_in_order_and_repeats() {
-        let mut pipeline = open();
-        let mut notes = Notes::default();
-        let made = pipeline.generate(&spec(), None, &mut notes).unwrap();
-        assert_eq!(notes.stages, [Stage::EncodingText, Stage::Denoising, Stage::Decoding]);
-        assert_eq!(notes.steps, [(1, 2), (2, 2)]);
-        assert_eq!((made.frames, notes.frames.len()), (9, 9));
-        assert!(made.prompt_tokens > 1 && made.timings.denoise.is_some() && made.timings.decode.is_some());
-
-        assert!(frames(&mut pipeline, &spec(), None) == notes.frames, "the same specification, other frames");
-        let other_seed = VideoSpec { seed: 8, ..spec() };
-        assert!(frames(&mut pipeline, &other_seed, None) != notes.frames, "another seed, the same frames");
-        let int8 = VideoSpec { quant_linear: true, ..spec() };
-        assert!(frames(&mut pipeline, &int8, None) != notes.frames, "int8 changed nothing");
-    }
-
-    #[test]
-    fn a_first_frame_changes_the_clip_and_must_fit() {
-        let mut pipeline = open();
-        let picture = Picture::new(48, 32, vec![200; 48 * 32 * 3]).unwrap();
-        let plain = frames(&mut pipeline, &spec(), None);
-        assert!(frames(&mut pipeline, &spec(), Some(&picture)) != plain);
-        let small = Picture::new(32, 32, vec![200; 32 * 32 * 3]).unwrap();
-        let refused = pipeline.generate(&spec(), Some(&small), &mut Notes::default());
-        assert!(matches!(refused, Err(EngineError::Request(_))));
-    }
-
-    #[test]
-    fn cancelling_and_stopping_end_the_clip() {
-        let mut pipeline = open();
-        let mut notes = Notes { cancel_after: Some(1), ..Notes::default() };
-        let cancelled = pipeline.generate(&spec(), None, &mut notes);
-        assert!(matches!(cancelled, Err(EngineError::Cancelled)));
-        assert_eq!(notes.steps, [(1, 2)]);
-        let mut notes = Notes { stop: true, ..Notes::default() };
-        assert!(matches!(pipeline.generate(&spec(), None, &mut notes), Err(EngineError::Cancelled)));
-        assert_eq!(notes.stages.last(), Some(&Stage::Decoding));
-    }
-}
+mod tests;

@@ -128,10 +128,16 @@ metrics! {
     gpu_memory_used_bytes: Gauge["worker", "gpu"];
     /// Device memory there is.
     gpu_memory_capacity_bytes: Gauge["worker", "gpu"];
+    /// Device memory that the driver holds for itself.
+    gpu_memory_reserved_bytes: Gauge["worker", "gpu"];
     /// Device memory in use by the worker.
     gpu_process_memory_used_bytes: Gauge["worker", "gpu"];
     /// The most device memory that a job held at once.
     gpu_job_peak_memory_bytes: Histogram["model", "resolution"] in MEMORY_BYTES;
+    /// Networks that came to a device or left it, and steps taken because memory was short.
+    model_moves_total: Counter["worker", "part", "move"];
+    /// Seconds of bringing a network to a device or letting it go.
+    model_move_duration_seconds: Histogram["part", "move"] in STAGE_SECONDS;
     /// Share of the last second in which a kernel ran.
     gpu_utilization_ratio: Gauge["worker", "gpu"];
     /// Power drawn.

@@ -135,6 +135,7 @@ impl Inner {
         let mut state = self.state();
         let worker = state.workers.get_mut(worker).ok_or(SchedulerError::UnknownWorker)?;
         worker.asks(request.models, &request.devices, heard);
+        report::moved(&self.parts.metrics, &worker.hello.name, &request.moves);
         Ok(())
     }
 

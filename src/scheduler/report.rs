@@ -6,6 +6,7 @@ use super::workers::{Worker, WorkerState};
 use crate::domain::clock::Moment;
 use crate::domain::job::{Job, JobState};
 use crate::domain::lease::{Cost, Device};
+use crate::domain::memory::{Move, MoveKind};
 use crate::domain::stage::Timings;
 use crate::metrics::Metrics;
 
@@ -22,6 +23,7 @@ impl Scheduler {
         let of_devices = [
             &metrics.gpu_memory_used_bytes,
             &metrics.gpu_memory_capacity_bytes,
+            &metrics.gpu_memory_reserved_bytes,
             &metrics.gpu_process_memory_used_bytes,
             &metrics.gpu_utilization_ratio,
             &metrics.gpu_power_watts,
@@ -67,6 +69,7 @@ impl Scheduler {
                 metrics.gpu_info.set([labels[0], labels[1], uuid, name, driver, compute_capability], 1.0);
                 metrics.gpu_memory_used_bytes.set(labels, stats.memory_used_bytes as f64);
                 metrics.gpu_memory_capacity_bytes.set(labels, stats.memory_total_bytes as f64);
+                metrics.gpu_memory_reserved_bytes.set(labels, stats.memory_reserved_bytes as f64);
                 metrics.gpu_process_memory_used_bytes.set(labels, stats.process_memory_used_bytes as f64);
                 metrics.gpu_utilization_ratio.set(labels, stats.utilization_ratio);
                 metrics.gpu_power_watts.set(labels, stats.power_watts);
@@ -96,6 +99,17 @@ pub(super) fn freed(metrics: &Metrics, held: &Held, worker: Option<&Worker>, now
     };
     for index in indices {
         metrics.gpu_busy_seconds_total.add([&holder.name, &index.to_string()], seconds);
+    }
+}
+
+/// A worker moved networks.
+pub(super) fn moved(metrics: &Metrics, worker: &str, moves: &[Move]) {
+    for one in moves {
+        let (part, kind) = (one.part.as_str(), one.kind.as_str());
+        metrics.model_moves_total.increment([worker, part, kind]);
+        if matches!(one.kind, MoveKind::Load | MoveKind::Evict) {
+            metrics.model_move_duration_seconds.observe([part, kind], one.seconds);
+        }
     }
 }
 

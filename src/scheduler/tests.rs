@@ -83,7 +83,7 @@ impl Bench {
     }
 
     async fn lease(&self, worker: WorkerId) -> Option<Lease> {
-        let request = LeaseRequest { wait_ms: 0, models: models(), devices: vec![] };
+        let request = LeaseRequest { wait_ms: 0, models: models(), devices: vec![], moves: vec![] };
         self.scheduler.lease(worker, request).await.unwrap().lease.map(|lease| *lease)
     }
 
@@ -179,7 +179,7 @@ async fn a_job_is_handed_out_made_and_told_once() {
 async fn a_waiting_worker_gets_a_job_the_moment_it_comes() {
     let bench = Bench::new().await;
     let worker = bench.worker("cpu", true).await;
-    let request = LeaseRequest { wait_ms: 10_000, models: models(), devices: vec![] };
+    let request = LeaseRequest { wait_ms: 10_000, models: models(), devices: vec![], moves: vec![] };
     let waiting = bench.scheduler.lease(worker, request);
     let (answer, video) = futures_util::join!(waiting, bench.submit(1, 1));
     assert_eq!(answer.unwrap().lease.unwrap().video, video);
@@ -232,7 +232,7 @@ async fn a_dead_child_gives_its_job_back_at_once() {
     }
     let job = bench.job(video).await;
     assert_eq!(job.status.error.unwrap().code, FailureCode::WorkerLost);
-    let gone = LeaseRequest { wait_ms: 0, models: models(), devices: vec![] };
+    let gone = LeaseRequest { wait_ms: 0, models: models(), devices: vec![], moves: vec![] };
     let answer = bench.scheduler.lease(worker, gone).await;
     assert!(matches!(answer, Err(SchedulerError::UnknownWorker)));
 }
@@ -288,7 +288,7 @@ async fn out_of_memory_restarts_the_worker_and_tries_once_more() {
     let video = bench.submit(1, 1).await;
     let lease = bench.lease(worker).await.unwrap();
     bench.fail(worker, &lease, FailureClass::OutOfMemory).await;
-    let request = LeaseRequest { wait_ms: 10_000, models: models(), devices: vec![] };
+    let request = LeaseRequest { wait_ms: 10_000, models: models(), devices: vec![], moves: vec![] };
     let answer = bench.scheduler.lease(worker, request).await.unwrap();
     assert!(answer.orders.restart && answer.lease.is_none());
     bench.pass(2).await;
@@ -350,7 +350,7 @@ async fn a_draining_server_hands_nothing_out_and_ends_when_its_jobs_do() {
     futures_util::join!(bench.scheduler.idle(), ends);
     assert_eq!(bench.lease(worker).await, None);
     bench.scheduler.stop_workers();
-    let request = LeaseRequest { wait_ms: 10_000, models: models(), devices: vec![] };
+    let request = LeaseRequest { wait_ms: 10_000, models: models(), devices: vec![], moves: vec![] };
     let orders = bench.scheduler.lease(worker, request).await.unwrap().orders;
     assert_eq!(orders, Orders { drain: true, restart: false, stop: true });
 }

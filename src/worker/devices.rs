@@ -60,6 +60,7 @@ impl Devices {
         vec![DeviceStats {
             memory_total_bytes: memory.as_ref().map_or(0, |memory| memory.total),
             memory_used_bytes: memory.as_ref().map_or(0, |memory| memory.used),
+            memory_reserved_bytes: memory.as_ref().map_or(0, |memory| memory.reserved),
             process_memory_used_bytes: own_memory(&gpu),
             utilization_ratio: gpu.utilization_rates().map_or(0.0, |rates| f64::from(rates.gpu) / 100.0),
             power_watts: gpu.power_usage().map_or(0.0, |milliwatts| f64::from(milliwatts) / 1000.0),

@@ -1,5 +1,5 @@
-//! The one thread that owns the device and the model on it. Everyone else sends it messages;
-//! a model stays in memory from one job to the next.
+//! The one thread that owns the device and the models on it. Everyone else sends it messages;
+//! models stay in memory from one job to the next while they fit.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,14 +16,15 @@ use crate::domain::asset::{Asset, Variant};
 use crate::domain::device::DeviceName;
 use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::lease::Cost;
+use crate::domain::memory::Move;
 use crate::domain::model::ModelId;
 use crate::domain::picture::Picture;
 use crate::domain::stage::{Stage, Timings};
 use crate::domain::video::{ImageFit, VideoSpec};
 use crate::domain::warning::Warning;
 use crate::engine::image::fit;
-use crate::engine::weights::Library;
-use crate::engine::{Listener, Pipeline, Stop};
+use crate::engine::weights::{Library, Model};
+use crate::engine::{Listener, Pipeline, Settings, Stop};
 
 /// The engine's thread has ended: a bug or a device that is lost. The process must be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +58,16 @@ pub(super) struct MadeFile {
 /// The handle of the thread. Dropping it lets the thread end after its current job.
 pub(super) struct EngineThread {
     commands: mpsc::Sender<Command>,
-    resident: Arc<Mutex<Option<ModelId>>>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// What the thread lets others know.
+#[derive(Default)]
+struct Told {
+    /// The models whose transformers are in memory.
+    resident: Vec<ModelId>,
+    /// What was done about memory and not yet passed on.
+    moves: Vec<Move>,
 }
 
 enum Command {
@@ -67,13 +77,18 @@ enum Command {
 
 impl EngineThread {
     /// Starts the thread; it opens the device with its first command.
-    pub(super) fn start(device: DeviceName, library: Library) -> Result<Self, EngineGone> {
+    pub(super) fn start(
+        device: DeviceName,
+        library: Library,
+        settings: Settings,
+    ) -> Result<Self, EngineGone> {
         let (commands, queue) = mpsc::channel();
-        let resident = Arc::new(Mutex::new(None));
-        let mut engine = Engine { device, library, pipeline: None, resident: resident.clone() };
+        let told = Arc::<Mutex<Told>>::default();
+        let mut engine =
+            Engine { device, library, settings, pipeline: None, seen: Vec::new(), told: told.clone() };
         let thread = std::thread::Builder::new().name("engine".to_owned());
         thread.spawn(move || engine.serve(&queue)).map_err(|_| EngineGone)?;
-        Ok(Self { commands, resident })
+        Ok(Self { commands, told })
     }
 
     /// Loads a model before it is asked for. A failure is logged here and met again by the first job.
@@ -91,17 +106,25 @@ impl EngineThread {
         made.await.map_err(|_| EngineGone)
     }
 
-    /// The model in memory.
-    pub(super) fn resident(&self) -> Option<ModelId> {
-        self.resident.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The models in memory.
+    pub(super) fn resident(&self) -> Vec<ModelId> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).resident.clone()
+    }
+
+    /// What was done about memory since the last call.
+    pub(super) fn take_moves(&self) -> Vec<Move> {
+        std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner).moves)
     }
 }
 
 struct Engine {
     device: DeviceName,
     library: Library,
-    pipeline: Option<(ModelId, Pipeline)>,
-    resident: Arc<Mutex<Option<ModelId>>>,
+    settings: Settings,
+    pipeline: Option<Pipeline>,
+    /// Every model that was asked for.
+    seen: Vec<Model>,
+    told: Arc<Mutex<Told>>,
 }
 
 impl Engine {
@@ -129,26 +152,38 @@ impl Engine {
 
     fn load(&mut self, model: &ModelId) -> Result<(), Failure> {
         let failed = |why: String| Failure::new(FailureCode::ModelLoadFailed, FailureClass::Infra, why);
-        if self.pipeline.as_ref().is_some_and(|(loaded, _)| loaded == model) {
+        if self.turned_to(model) {
             return Ok(());
         }
         let began = Instant::now();
-        // The old model goes first: the two may not fit side by side.
-        self.pipeline = None;
-        self.note_resident();
-        let device =
-            self.device.to_string().parse().map_err(|error: kernels::Error| failed(error.to_string()))?;
-        let found = self.library.find(model.as_str()).map_err(|error| failed(error.to_string()))?;
-        let pipeline = Pipeline::open(&found, &device).map_err(|error| Failure::of(error, None, None))?;
-        self.pipeline = Some((model.clone(), pipeline));
-        self.note_resident();
+        let found = match self.seen.iter().find(|seen| seen.id() == model) {
+            Some(found) => found.clone(),
+            None => self.library.find(model.as_str()).map_err(|error| failed(error.to_string()))?,
+        };
+        let outcome = match &mut self.pipeline {
+            Some(pipeline) => pipeline.turn_to(&found),
+            None => {
+                let device = self.device.to_string().parse();
+                let device = device.map_err(|error: kernels::Error| failed(error.to_string()))?;
+                Pipeline::open_with(&found, &device, self.settings).map(|opened| self.pipeline = Some(opened))
+            }
+        };
+        if !self.seen.iter().any(|seen| seen.id() == model) {
+            self.seen.push(found);
+        }
+        self.tell();
+        outcome.map_err(|error| Failure::of(error, None, None))?;
         info!(%model, device = %self.device, seconds = began.elapsed().as_secs_f64(), "model loaded");
         Ok(())
     }
 
-    fn note_resident(&self) {
-        let resident = self.pipeline.as_ref().map(|(model, _)| model.clone());
-        *self.resident.lock().unwrap_or_else(PoisonError::into_inner) = resident;
+    /// Lets others know what is in memory now.
+    fn tell(&mut self) {
+        let Some(pipeline) = &mut self.pipeline else { return };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.seen.iter().filter(|model| pipeline.holds(model));
+        told.resident = held.map(|model| model.id().clone()).collect();
+        told.moves.extend(pipeline.take_moves());
     }
 
     fn make(&mut self, work: &Work) -> Result<Made, Failure> {
@@ -156,14 +191,14 @@ impl Engine {
         let mut clock = StageClock::default();
         clock.enter(Stage::Preparing);
         let first_frame = work.input.as_ref().map(|picture| first_frame(picture, spec));
-        if self.resident_is_not(spec) {
+        if !self.turned_to(&spec.model) {
             clock.enter(Stage::LoadingModel);
             progress.enter(Stage::LoadingModel);
             let loaded = self.load(&spec.model);
             loaded.map_err(|failure| failure.after(Cost::default(), clock.read()))?;
         }
         let timings = clock.read();
-        let (_, pipeline) = self.pipeline.as_mut().expect("loaded above");
+        let pipeline = self.pipeline.as_mut().expect("loaded above");
         let publisher = Publisher::start(spec, &work.wanted)?;
         let mut watcher = Watcher { progress, publisher, broken: None, frames: spec.frames.get(), clock };
         let computing = Instant::now();
@@ -175,6 +210,8 @@ impl Engine {
             peak_memory_bytes: 0,
         };
         let Watcher { publisher, broken, mut clock, .. } = watcher;
+        let max_prompt_tokens = pipeline.max_prompt_tokens();
+        self.tell();
         let generated = match generated {
             Ok(generated) => generated,
             Err(error) => {
@@ -185,14 +222,14 @@ impl Engine {
             }
         };
         let computed = generated.timings;
-        // A model that had to be loaded in another number format is not charged.
+        // What had to be loaded first is not charged.
         cost.gpu_seconds -= computed.model_load.unwrap_or(0.0);
         cost.prompt_tokens = Some(generated.prompt_tokens);
         let muxing = Instant::now();
         clock.enter(Stage::Muxing);
         progress.enter(Stage::Muxing);
         let files = publisher.finish().map_err(|failure| failure.after(cost, clock.read()))?;
-        let warning = Warning::of_prompt_length(generated.prompt_length, pipeline.max_prompt_tokens());
+        let warning = Warning::of_prompt_length(generated.prompt_length, max_prompt_tokens);
         let timings = Timings {
             prepare: timings.prepare,
             model_load: timings.model_load.or(computed.model_load),
@@ -202,8 +239,8 @@ impl Engine {
         Ok(Made { files, warnings: warning.into_iter().collect(), timings, cost })
     }
 
-    fn resident_is_not(&self, spec: &VideoSpec) -> bool {
-        self.pipeline.as_ref().is_none_or(|(model, _)| *model != spec.model)
+    fn turned_to(&self, model: &ModelId) -> bool {
+        self.pipeline.as_ref().is_some_and(|pipeline| pipeline.model().id() == model)
     }
 }
 

@@ -55,6 +55,9 @@ impl Failure {
             (None, EngineError::Request(_)) => {
                 Self::new(FailureCode::InternalError, FailureClass::Deterministic, message)
             }
+            (None, EngineError::TooLarge(_)) => {
+                Self::new(FailureCode::GpuOutOfMemory, FailureClass::Deterministic, message)
+            }
             (None, EngineError::Weights(_) | EngineError::Model(_)) => {
                 Self::new(FailureCode::ModelLoadFailed, FailureClass::Infra, message)
             }

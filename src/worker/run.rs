@@ -16,6 +16,7 @@ use super::progress::{Halt, Progress};
 use crate::domain::device::DeviceName;
 use crate::domain::lease::{HostedModel, Lease, LeaseRequest, Orders, PROTOCOL, Welcome, WorkerHello};
 use crate::domain::model::ModelId;
+use crate::engine::Settings;
 use crate::engine::weights::Library;
 use crate::media::PictureDecoder;
 use crate::net::ServerClient;
@@ -38,6 +39,8 @@ pub struct Setup {
     pub host: String,
     pub device: DeviceName,
     pub library: Library,
+    /// How the engine uses the device.
+    pub settings: Settings,
     /// Decodes input pictures elsewhere.
     pub pictures: PictureDecoder,
     /// The models that it offers, the one to load at the start first.
@@ -97,10 +100,10 @@ pub enum WorkerError {
 
 /// Works until `stop`, until the server says so, or until the device is lost.
 pub async fn run(setup: Setup, stop: CancellationToken) -> Result<Ended, WorkerError> {
-    let Setup { server, name, host, device, library, pictures, models, drain } = setup;
+    let Setup { server, name, host, device, library, settings, pictures, models, drain } = setup;
     let worker = Worker {
         client: LeaseClient::new(server),
-        engine: EngineThread::start(device, library)?,
+        engine: EngineThread::start(device, library, settings)?,
         pictures,
         devices: Arc::new(Devices::open(device)),
         name,
@@ -193,6 +196,7 @@ impl Worker {
             wait_ms: wait.as_millis() as u64,
             models: if loading { Vec::new() } else { self.hosted() },
             devices: self.devices.stats(),
+            moves: self.engine.take_moves(),
         }
     }
 
@@ -269,7 +273,7 @@ impl Worker {
         let hosted = |model: &OfferedModel| HostedModel {
             id: model.id.clone(),
             quant_linear: model.quant_linear,
-            resident: resident.as_ref() == Some(&model.id),
+            resident: resident.contains(&model.id),
         };
         self.models.iter().map(hosted).collect()
     }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use kernels::cuda::Stopwatch;
 use kernels::sla_mask::BlockSize;
 use kernels::{DType, Device, Tensor};
+use wanserve::domain::linear::LinearCompute;
 use wanserve::engine::Attention;
 use wanserve::engine::models::umt5::{Umt5, Umt5Config};
 use wanserve::engine::models::vae::{Decoder, VaeConfig};
@@ -25,7 +26,7 @@ fn a_step_of_the_small_transformer() {
     let Some((gpu, device)) = gpu() else { return };
     let config = WanConfig::t2v_1_3b();
     let began = Instant::now();
-    let mut wan = Wan::load(&config, &RandomWeights, &device, false).unwrap();
+    let mut wan = Wan::load(&config, &RandomWeights, &device, LinearCompute::Bf16).unwrap();
     say("load 1.3B", began.elapsed().as_secs_f64() * 1e3);
     let text = wan.read(&noise(&[config.text_len, config.text_dim], DType::BF16, &device)).unwrap();
     let latent = noise(&LATENT, DType::F32, &device);

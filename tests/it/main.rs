@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod auth;
-mod conformance;
 mod bench;
+mod conformance;
 mod conventions;
 mod coverage;
 mod crash;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use kernels::{DType, Device, Tensor};
+use wanserve::domain::linear::LinearCompute;
 use wanserve::engine::models::umt5::Umt5;
 use wanserve::engine::models::vae::{Clip, Decoder, Encoder};
 use wanserve::engine::models::wan::{Step, Wan};
@@ -58,7 +59,7 @@ impl Reference {
 
     fn velocity(&self, model: &Model) -> Result<()> {
         let config = &model.architecture().transformer;
-        let mut wan = Wan::load(config, &*model.transformer(Expert::High)?, &CPU, false)?;
+        let mut wan = Wan::load(config, &*model.transformer(Expert::High)?, &CPU, LinearCompute::Bf16)?;
         let text = wan.read(&self.embedding(model, 0)?)?;
         let latent = self.array("x")?.sample(0).upload(DType::F32, &CPU)?;
         let condition = self.array("y")?.sample(0).upload(DType::F32, &CPU)?;

@@ -14,12 +14,15 @@ use clap::ValueEnum;
 use self::report::{Report, Row};
 use super::generate::{Recorder, accept, write_whole};
 use super::models::ModelsFolders;
+use crate::domain::linear::LinearCompute;
 use crate::domain::picture::Picture;
 use crate::domain::request::VideoRequest;
 use crate::domain::stage::Timings;
 use crate::domain::video::{Operation, VideoSpec};
+use crate::engine::memory::Budget;
+use crate::engine::models::wan::LinearFormat;
 use crate::engine::weights::Model;
-use crate::engine::{Measurable, Measurement, Pipeline, Runs};
+use crate::engine::{Measurable, Measurement, Pipeline, Runs, Settings};
 
 /// Measure a model's stages, and clips from prompt to MP4
 #[derive(Debug, clap::Args)]
@@ -47,9 +50,12 @@ pub(super) struct BenchArgs {
     /// Share of key blocks that sparse attention keeps
     #[arg(long)]
     topk: Option<f64>,
-    /// int8 linear layers (true) or plain ones (false)
+    /// Number formats of linear layers, bf16, int8 or fp8, with commas between
+    #[arg(long, value_delimiter = ',', default_value = "bf16")]
+    linear_format: Vec<LinearCompute>,
+    /// Device memory that may be taken, in bytes
     #[arg(long)]
-    int8: Option<bool>,
+    memory_limit: Option<u64>,
     /// Stages to measure, with commas between [default: all]
     #[arg(long, value_enum, value_delimiter = ',')]
     stages: Vec<StageArg>,
@@ -118,30 +124,50 @@ pub(super) fn run_bench(args: BenchArgs) -> Result<ExitCode> {
     let device = args.device.parse()?;
     let model = args.folders.library()?.find(&args.model)?;
     let began = Instant::now();
-    let mut pipeline = Pipeline::open(&model, &device)?;
+    let first = args.linear_format.first().copied().unwrap_or_default();
+    let settings = Settings { budget: Budget { limit: args.memory_limit }, linear: first };
+    let mut pipeline = Pipeline::open_with(&model, &device, settings)?;
     device.synchronize()?;
     let mut report = Report::new(&model, &device, began.elapsed().as_secs_f64(), args.warm_ups)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", report.head())?;
     let stages = if args.stages.is_empty() { StageArg::value_variants() } else { &args.stages };
-    for (nth_size, size) in some_or_default(&args.size).into_iter().enumerate() {
-        for (nth, attention) in some_or_default(&args.attention).into_iter().enumerate() {
-            let spec = specification(&args, &model, size, attention)?;
-            for &stage in stages {
-                if (nth > 0 && !stage.attends()) || (nth_size > 0 && !stage.has_size()) {
-                    continue;
-                }
-                let Some(row) = measure(&mut pipeline, &args, &spec, stage)? else { continue };
-                writeln!(out, "{}", row.line())?;
-                row.kernel_lines().try_for_each(|line| writeln!(out, "{line}"))?;
-                report.rows.push(row);
+    for (nth, (linear, size, attention)) in combinations(&args).into_iter().enumerate() {
+        pipeline.compute_in(linear);
+        let spec = specification(&args, &model, linear, size, attention)?;
+        let new_size = report.rows.iter().all(|row| !row.is_of(spec.size));
+        for &stage in stages {
+            if (nth > 0 && !stage.has_size()) || (!new_size && !stage.attends()) {
+                continue;
             }
+            let Some(row) = measure(&mut pipeline, &args, linear, &spec, stage)? else { continue };
+            writeln!(out, "{}", row.line())?;
+            row.kernel_lines().try_for_each(|line| writeln!(out, "{line}"))?;
+            report.rows.push(row);
         }
+    }
+    for one in pipeline.take_moves() {
+        let (part, kind, seconds) = (one.part.as_str(), one.kind.as_str(), one.seconds);
+        writeln!(out, "{kind} {part}: {:.2} GiB, {seconds:.2} s", report::gib(one.bytes))?;
+        report.moves.push(one);
     }
     if let Some(path) = &args.json {
         std::fs::write(path, report.json()?).with_context(|| path.display().to_string())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A format, a size and an attention each, in the order of the command line.
+fn combinations(args: &BenchArgs) -> Vec<(LinearCompute, Option<&String>, Option<&String>)> {
+    let mut all = Vec::new();
+    for &linear in &args.linear_format {
+        for size in some_or_default(&args.size) {
+            all.extend(
+                some_or_default(&args.attention).into_iter().map(|attention| (linear, size, attention)),
+            );
+        }
+    }
+    all
 }
 
 /// `None` stands for what the model does by itself.
@@ -153,6 +179,7 @@ fn some_or_default(texts: &[String]) -> Vec<Option<&String>> {
 fn specification(
     args: &BenchArgs,
     model: &Model,
+    linear: LinearCompute,
     size: Option<&String>,
     attention: Option<&String>,
 ) -> Result<VideoSpec> {
@@ -164,7 +191,7 @@ fn specification(
         num_steps: args.steps,
         attention_type: attention.cloned(),
         sla_topk: args.topk,
-        quant_linear: args.int8,
+        quant_linear: Some(linear == LinearCompute::Int8 || stored_as_int8(model)),
         seed: Some(0),
         ..VideoRequest::default()
     };
@@ -172,6 +199,10 @@ fn specification(
     let needs_picture = !model.capabilities().operations.contains(&Operation::TextToVideo);
     let picture = needs_picture.then(|| picture(832, 480)).transpose()?;
     Ok(accept(&request, model, picture.as_ref())?.spec)
+}
+
+fn stored_as_int8(model: &Model) -> bool {
+    model.architecture().linear_format == LinearFormat::Int8
 }
 
 /// Hills of colour: nothing in it is flat, nothing is sharp.
@@ -188,21 +219,23 @@ fn picture(width: u32, height: u32) -> Result<Picture> {
 fn measure(
     pipeline: &mut Pipeline,
     args: &BenchArgs,
+    linear: LinearCompute,
     spec: &VideoSpec,
     stage: StageArg,
 ) -> Result<Option<Row>> {
     let first_frame = spec.has_image().then(|| picture(spec.size.width(), spec.size.height())).transpose()?;
     let runs = Runs { warm_ups: args.warm_ups, repeats: args.repeats, by_kernel: args.kernels };
     let Some(measurable) = stage.measurable() else {
-        return clips(pipeline, spec, first_frame.as_ref(), runs).map(Some);
+        return clips(pipeline, linear, spec, first_frame.as_ref(), runs).map(Some);
     };
     let measured = pipeline.measure(measurable, spec, first_frame.as_ref(), runs)?;
-    Ok(measured.map(|measured| Row::new(measurable.as_str(), spec, measured, Vec::new())))
+    Ok(measured.map(|measured| Row::new(measurable.as_str(), linear, spec, measured, Vec::new())))
 }
 
 /// Whole clips: each reads a prompt that it has not read before and ends with its file on disk.
 fn clips(
     pipeline: &mut Pipeline,
+    linear: LinearCompute,
     spec: &VideoSpec,
     first_frame: Option<&Picture>,
     runs: Runs,
@@ -226,5 +259,5 @@ fn clips(
         }
     }
     let pool = pipeline.device().pool()?;
-    Ok(Row::new("clip", spec, Measurement { milliseconds, pool, kernels: Vec::new() }, parts))
+    Ok(Row::new("clip", linear, spec, Measurement { milliseconds, pool, kernels: Vec::new() }, parts))
 }

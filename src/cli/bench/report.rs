@@ -4,6 +4,9 @@ use anyhow::Result;
 use kernels::Device;
 use serde::Serialize;
 
+use crate::domain::linear::LinearCompute;
+use crate::domain::memory::Move;
+use crate::domain::size::Size;
 use crate::domain::stage::Timings;
 use crate::domain::video::{AttentionType, VideoSpec};
 use crate::engine::Measurement;
@@ -26,6 +29,8 @@ pub(super) struct Report {
     loaded_bytes: Option<u64>,
     warm_ups: usize,
     pub(super) rows: Vec<Row>,
+    /// Networks that came and left.
+    pub(super) moves: Vec<Move>,
 }
 
 /// One stage of one kind of clip.
@@ -37,7 +42,7 @@ pub(super) struct Row {
     steps: u32,
     attention: &'static str,
     topk: Option<f64>,
-    int8: bool,
+    linear_format: &'static str,
     median_ms: f64,
     min_ms: f64,
     max_ms: f64,
@@ -70,13 +75,14 @@ impl Report {
             loaded_bytes: device.pool()?.map(|pool| pool.used),
             warm_ups,
             rows: Vec::new(),
+            moves: Vec::new(),
         })
     }
 
     /// What the table is of, and its head.
     pub(super) fn head(&self) -> String {
         let Self { model, device_name, device, load_seconds, warm_ups, .. } = self;
-        let loaded = self.loaded_bytes.map_or_else(String::new, |bytes| format!(", {}", gib(bytes)));
+        let loaded = self.loaded_bytes.map_or_else(String::new, |bytes| format!(", {:.2} GiB", gib(bytes)));
         format!(
             "{model} on {device_name} ({device}); loaded in {load_seconds:.1} s{loaded}; {warm_ups} warm-ups\n\n\
              | stage | clip | attention | linears | runs | median ms | min | max | peak |\n\
@@ -93,6 +99,7 @@ impl Row {
     /// `parts` are those of a whole clip's repeats.
     pub(super) fn new(
         stage: &'static str,
+        linear: LinearCompute,
         spec: &VideoSpec,
         measured: Measurement,
         parts: Vec<Timings>,
@@ -109,7 +116,7 @@ impl Row {
             steps: spec.steps.get(),
             attention: spec.attention.as_str(),
             topk: spec.sla_topk.filter(|_| sparse),
-            int8: spec.quant_linear,
+            linear_format: linear.as_str(),
             median_ms: (at((sorted.len() - 1) / 2) + at(sorted.len() / 2)) / 2.0,
             min_ms: at(0),
             max_ms: at(sorted.len() - 1),
@@ -128,14 +135,18 @@ impl Row {
         }
     }
 
+    pub(super) fn is_of(&self, size: Size) -> bool {
+        self.size == size.to_string()
+    }
+
     /// A row of the table.
     pub(super) fn line(&self) -> String {
-        let Self { stage, size, frames, steps, attention, median_ms, min_ms, max_ms, .. } = self;
-        let linears = if self.int8 { "int8" } else { "plain" };
-        let peak = self.peak_bytes.map_or_else(|| "–".to_owned(), gib);
+        let Self { stage, size, frames, steps, attention, median_ms, min_ms, max_ms, linear_format, .. } =
+            self;
+        let peak = self.peak_bytes.map_or_else(|| "–".to_owned(), |bytes| format!("{:.2} GiB", gib(bytes)));
         let parts = self.parts.last().map_or_else(String::new, |parts| format!(" {}", parts_line(parts)));
         format!(
-            "| {stage} | {size} {frames} frames {steps} steps | {attention} | {linears} | {} | {median_ms:.1} | \
+            "| {stage} | {size} {frames} frames {steps} steps | {attention} | {linear_format} | {} | {median_ms:.1} | \
              {min_ms:.1} | {max_ms:.1} | {peak} |{parts}",
             self.milliseconds.len()
         )
@@ -168,6 +179,6 @@ fn parts_line(parts: &Timings) -> String {
     some.map(|(name, ms)| format!("{name} {ms:.0} ms")).collect::<Vec<_>>().join(", ")
 }
 
-fn gib(bytes: u64) -> String {
-    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
+pub(super) fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
 }

@@ -3,9 +3,11 @@
 use kernels::causal_conv3d::Conv3d;
 use kernels::conv2d::{Conv2d, Resample};
 use kernels::linear::{Linear, Weight};
+use kernels::quantize_fp8::quantize_fp8;
 use kernels::quantize_int8::quantize_int8;
 use kernels::{DType, Device, Tensor};
 
+use crate::domain::linear::LinearCompute;
 use crate::engine::error::EngineError;
 use crate::engine::weights::{RawTensor, WeightError, WeightSource, WeightType};
 
@@ -15,17 +17,17 @@ pub(super) struct Loader<'a> {
     source: &'a dyn WeightSource,
     device: &'a Device,
     prefix: String,
-    quantise: bool,
+    linear: LinearCompute,
 }
 
 impl<'a> Loader<'a> {
     pub(super) fn new(source: &'a dyn WeightSource, device: &'a Device) -> Self {
-        Self { source, device, prefix: String::new(), quantise: false }
+        Self { source, device, prefix: String::new(), linear: LinearCompute::Bf16 }
     }
 
-    /// The same, but [`Self::block_linear`] turns floating weights into int8.
-    pub(super) fn quantised(self, quantise: bool) -> Self {
-        Self { quantise, ..self }
+    /// The same, but [`Self::block_linear`] brings floating weights into this format.
+    pub(super) fn computing(self, linear: LinearCompute) -> Self {
+        Self { linear, ..self }
     }
 
     /// What stands under `name`, which ends before the next dot.
@@ -71,17 +73,22 @@ impl<'a> Loader<'a> {
         self.with_bias(Weight::Plain(weight), outputs)
     }
 
-    /// A linear layer that may be stored as int8, or is to become int8.
+    /// A linear layer of a block: as stored, or in the format that was asked for.
     pub(super) fn block_linear(&self, inputs: usize, outputs: usize) -> Result<Linear, EngineError> {
         let weight = if self.contains("int8_weight") {
             self.stored_int8(inputs, outputs)?
         } else {
             let plain = self.tensor("weight", &[outputs, inputs])?;
-            if self.quantise {
-                let (values, scale) = quantize_int8(&plain)?;
-                Weight::Int8 { values, scale }
-            } else {
-                Weight::Plain(plain)
+            match self.linear {
+                LinearCompute::Bf16 => Weight::Plain(plain),
+                LinearCompute::Int8 => {
+                    let (values, scale) = quantize_int8(&plain)?;
+                    Weight::Int8 { values, scale }
+                }
+                LinearCompute::Fp8 => {
+                    let (values, scale) = quantize_fp8(&plain)?;
+                    Weight::Fp8 { values, scale }
+                }
             }
         };
         self.with_bias(weight, outputs)

@@ -32,7 +32,7 @@ pub use error::{FormatError, WeightError};
 pub use import::Import;
 pub use library::Library;
 pub use manifest::{FileEntry, MANIFEST_FILE, Manifest, ManifestParts};
-pub use model::{BoxedSource, Model};
+pub use model::{BoxedSource, Model, Network};
 pub use pth::{ElementType, PthFile};
 pub use safetensors::{SafetensorsFile, write as write_safetensors};
 pub use synth::{SYNTHETIC_MODELS, SYNTHETIC_PREFIX};

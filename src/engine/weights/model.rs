@@ -28,6 +28,14 @@ enum Files {
     Synthetic,
 }
 
+/// The networks of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    Transformer(Expert),
+    Vae,
+    TextEncoder,
+}
+
 /// A source that can be handed to another thread.
 pub type BoxedSource = Box<dyn WeightSource + Send + Sync>;
 
@@ -107,7 +115,7 @@ impl Model {
     /// A transformer's tensors, checked against the architecture. A model with one expert has it at either noise.
     pub fn transformer(&self, expert: Expert) -> Result<BoxedSource, WeightError> {
         let low = expert == Expert::Low && self.architecture.experts.contains(&Expert::Low);
-        self.source(Part {
+        self.open_part(Part {
             file: self.manifest().map(|manifest| manifest.transformer_file(expert)),
             expected: self.architecture.transformer_tensors(),
             seed: if low { LOW_TRANSFORMER_SEED } else { TRANSFORMER_SEED },
@@ -118,7 +126,7 @@ impl Model {
 
     /// The autoencoder's tensors, checked against the architecture.
     pub fn vae(&self) -> Result<BoxedSource, WeightError> {
-        self.source(Part {
+        self.open_part(Part {
             file: self.manifest().map(|manifest| &manifest.vae.file),
             expected: self.architecture.vae_tensors(),
             seed: VAE_SEED,
@@ -129,13 +137,31 @@ impl Model {
 
     /// The text encoder's tensors, checked against the architecture.
     pub fn text_encoder(&self) -> Result<BoxedSource, WeightError> {
-        self.source(Part {
+        self.open_part(Part {
             file: self.manifest().map(|manifest| &manifest.text_encoder.file),
             expected: self.architecture.text_encoder_tensors(),
             seed: TEXT_ENCODER_SEED,
             weights: WeightType::BF16,
             norms: WeightType::BF16,
         })
+    }
+
+    /// Says where a network's numbers are from: equal for models that share them.
+    pub fn source(&self, network: Network) -> String {
+        let Some(manifest) = self.manifest() else {
+            let shapes = match network {
+                Network::Transformer(expert) => format!("{expert:?} of {}", self.id),
+                Network::Vae => format!("{:?}", self.architecture.vae),
+                Network::TextEncoder => format!("{:?}", self.architecture.text_encoder),
+            };
+            return format!("{SYNTHETIC_PREFIX}{shapes}");
+        };
+        let entry = match network {
+            Network::Transformer(expert) => manifest.transformer_file(expert),
+            Network::Vae => &manifest.vae.file,
+            Network::TextEncoder => &manifest.text_encoder.file,
+        };
+        entry.sha256.clone()
     }
 
     /// The text encoder's tokenizer.
@@ -150,7 +176,7 @@ impl Model {
         }
     }
 
-    fn source(&self, part: Part<'_>) -> Result<BoxedSource, WeightError> {
+    fn open_part(&self, part: Part<'_>) -> Result<BoxedSource, WeightError> {
         let Some((folder, entry)) = self.folder().zip(part.file) else {
             return Ok(Box::new(SyntheticSource::new(part.expected, part.seed, part.weights, part.norms)));
         };

@@ -77,10 +77,11 @@ impl Block {
         })
     }
 
-    /// `x` `[tokens, d]` and the time step's `[6, d]`; gives `[tokens, d]`.
+    /// `x` `[tokens, d]` and the time step's `[6, d]`; gives `[tokens, d]`. What is not needed any more is let go at once:
+    /// these tensors are most of the memory that a step computes in.
     pub(super) fn forward(
         &self,
-        x: &Tensor,
+        mut x: Tensor,
         time: &Tensor,
         text: &TextKeys,
         rope: &RopeTable,
@@ -89,35 +90,39 @@ impl Block {
         let rows = modulation(&self.modulation, time)?; // (6, d)
         let row = |index| rows.row(index); // (d)
 
-        let h = layer_norm_modulate(x, &row(0)?, &row(1)?, self.epsilon)?; // (tokens, d)
-        let y = self.self_attention(&h, rope, attention)?; // (tokens, d)
-        let epilogue = Epilogue::GatedResidual { gate: &row(2)?, residual: x };
-        let x = linear(&y, &self.self_attn.o, epilogue)?; // (tokens, d)
+        let h = layer_norm_modulate(&x, &row(0)?, &row(1)?, self.epsilon)?; // (tokens, d)
+        let y = self.self_attention(h, rope, attention)?; // (tokens, d)
+        let epilogue = Epilogue::GatedResidual { gate: &row(2)?, residual: &x };
+        x = linear(&y, &self.self_attn.o, epilogue)?; // (tokens, d)
+        drop(y);
 
         let h = layer_norm_affine(&x, &self.norm3.0, &self.norm3.1, self.epsilon)?; // (tokens, d)
-        let y = self.cross_attention(&h, text)?; // (tokens, d)
-        let x = linear(&y, &self.cross_attn.o, Epilogue::Residual(&x))?; // (tokens, d)
+        let y = self.cross_attention(h, text)?; // (tokens, d)
+        x = linear(&y, &self.cross_attn.o, Epilogue::Residual(&x))?; // (tokens, d)
+        drop(y);
 
-        let h = layer_norm_modulate(&x, &row(3)?, &row(4)?, self.epsilon)?; // (tokens, d)
-        let h = linear(&h, &self.ffn[0], Epilogue::GeluTanh)?; // (tokens, f)
+        let mut h = layer_norm_modulate(&x, &row(3)?, &row(4)?, self.epsilon)?; // (tokens, d)
+        h = linear(&h, &self.ffn[0], Epilogue::GeluTanh)?; // (tokens, f)
         let epilogue = Epilogue::GatedResidual { gate: &row(5)?, residual: &x };
         Ok(linear(&h, &self.ffn[1], epilogue)?) // (tokens, d)
     }
 
-    fn self_attention(&self, h: &Tensor, rope: &RopeTable, kind: Attention) -> Result<Tensor, EngineError> {
+    fn self_attention(&self, h: Tensor, rope: &RopeTable, kind: Attention) -> Result<Tensor, EngineError> {
         let Projections { q, k, v, norm_q, norm_k, .. } = &self.self_attn;
-        let q = linear(h, q, Epilogue::None)?; // (tokens, d)
-        let k = linear(h, k, Epilogue::None)?; // (tokens, d)
-        let v = linear(h, v, Epilogue::None)?; // (tokens, d)
-        let q = rms_norm_rope(&q, norm_q, self.epsilon, Some(rope))?; // (tokens, d)
-        let k = rms_norm_rope(&k, norm_k, self.epsilon, Some(rope))?; // (tokens, d)
+        let mut q = linear(&h, q, Epilogue::None)?; // (tokens, d)
+        q = rms_norm_rope(&q, norm_q, self.epsilon, Some(rope))?; // (tokens, d)
+        let mut k = linear(&h, k, Epilogue::None)?; // (tokens, d)
+        k = rms_norm_rope(&k, norm_k, self.epsilon, Some(rope))?; // (tokens, d)
+        let v = linear(&h, v, Epilogue::None)?; // (tokens, d)
+        drop(h);
         kind.run([&q, &k, &v], self.heads, self.branch.as_ref()) // (tokens, d)
     }
 
-    fn cross_attention(&self, h: &Tensor, text: &TextKeys) -> Result<Tensor, EngineError> {
+    fn cross_attention(&self, h: Tensor, text: &TextKeys) -> Result<Tensor, EngineError> {
         let Projections { q, norm_q, .. } = &self.cross_attn;
-        let q = linear(h, q, Epilogue::None)?; // (tokens, d)
-        let q = rms_norm_rope(&q, norm_q, self.epsilon, None)?; // (tokens, d)
+        let mut q = linear(&h, q, Epilogue::None)?; // (tokens, d)
+        drop(h);
+        q = rms_norm_rope(&q, norm_q, self.epsilon, None)?; // (tokens, d)
         Ok(attention(&q, &text.k, &text.v, self.heads)?) // (tokens, d)
     }
 }

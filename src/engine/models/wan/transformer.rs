@@ -11,6 +11,7 @@ use kernels::{Device, Tensor};
 use super::WanConfig;
 use super::block::{Block, TextKeys};
 use super::config::PATCH;
+use crate::domain::linear::LinearCompute;
 use crate::engine::attention::Attention;
 use crate::engine::error::EngineError;
 use crate::engine::models::loader::Loader;
@@ -48,18 +49,18 @@ pub struct Step<'a> {
 }
 
 impl Wan {
-    /// Reads every weight onto `device`; `quantise` turns floating block weights into int8.
+    /// Reads every weight onto `device`; those of the blocks' linear layers in the format `linear`.
     pub fn load(
         config: &WanConfig,
         source: &dyn WeightSource,
         device: &Device,
-        quantise: bool,
+        linear: LinearCompute,
     ) -> Result<Self, EngineError> {
         let WanConfig { dim, num_heads, .. } = *config;
         if num_heads == 0 || !dim.is_multiple_of(num_heads) || !config.head_dim().is_multiple_of(2) {
             return Err(EngineError::Model(format!("{dim} channels in {num_heads} heads")));
         }
-        let loader = Loader::new(source, device).quantised(quantise);
+        let loader = Loader::new(source, device).computing(linear);
         let patch: usize = PATCH.iter().product();
         let blocks = (0..config.num_layers).map(|layer| Block::load(config, &loader.at("blocks").at(layer)));
         Ok(Self {
@@ -106,7 +107,7 @@ impl Wan {
         let mut x = linear(&tokens, &self.patch_embedding, Epilogue::None)?; // (tokens, d)
         let time = time_embedding(step.timestep, &self.time)?;
         for (block, text) in self.blocks.iter().zip(&step.text.0) {
-            x = block.forward(&x, &time.rows, text, rope, step.attention)?; // (tokens, d)
+            x = block.forward(x, &time.rows, text, rope, step.attention)?; // (tokens, d)
         }
         let shift_scale = modulation(&self.head_modulation, &time.embedding)?; // (2, d)
         let x = head(&x, &shift_scale, &self.head, epsilon)?; // (tokens, 4 · 16)

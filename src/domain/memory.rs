@@ -1,0 +1,66 @@
+//! What a worker did about the memory of its device: which network came or left, and why.
+
+use serde::{Deserialize, Serialize};
+
+/// Which network of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartKind {
+    TextEncoder,
+    /// Pictures to latents.
+    Encoder,
+    Transformer,
+    /// Latents to pictures.
+    Decoder,
+}
+
+/// What was done. All but the first two are steps down the ladder of a clip that does not fit as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveKind {
+    /// Weights came to the device.
+    Load,
+    /// Weights left it.
+    Evict,
+    /// A stage takes smaller pieces.
+    SmallerPieces,
+    /// The text encoder makes room.
+    TextEncoderLeaves,
+    /// Another network makes room.
+    PartLeaves,
+}
+
+/// One thing that was done.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Move {
+    pub kind: MoveKind,
+    pub part: PartKind,
+    /// Of the weights; 0 for a step of the ladder.
+    pub bytes: u64,
+    pub seconds: f64,
+}
+
+impl PartKind {
+    /// As metrics and logs name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TextEncoder => "text_encoder",
+            Self::Encoder => "encoder",
+            Self::Transformer => "transformer",
+            Self::Decoder => "decoder",
+        }
+    }
+}
+
+impl MoveKind {
+    /// As metrics name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Evict => "evict",
+            Self::SmallerPieces => "smaller_pieces",
+            Self::TextEncoderLeaves => "text_encoder_leaves",
+            Self::PartLeaves => "part_leaves",
+        }
+    }
+}

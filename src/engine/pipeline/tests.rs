@@ -1,0 +1,164 @@
+//! A clip through the small synthetic model, told in order; models that share a device; memory that is too small.
+
+use super::super::memory::{Budget, ClipShape, Workload, least};
+use super::*;
+use crate::domain::linear::LinearCompute;
+use crate::domain::memory::MoveKind;
+use crate::domain::model::ModelId;
+use crate::domain::size::{Resolution, Size};
+use crate::domain::video::{FrameCount, StepCount};
+use crate::engine::listener::Stop;
+
+/// Takes down what it is told, and cancels after a number of steps.
+#[derive(Default)]
+struct Notes {
+    stages: Vec<Stage>,
+    steps: Vec<(u32, u32)>,
+    frames: Vec<Picture>,
+    cancel_after: Option<usize>,
+    stop: bool,
+}
+
+impl Listener for Notes {
+    fn stage(&mut self, stage: Stage) {
+        self.stages.push(stage);
+    }
+    fn step(&mut self, done: u32, of: u32) {
+        self.steps.push((done, of));
+    }
+    fn frames(&mut self, frames: &[Picture]) -> Result<(), Stop> {
+        self.frames.extend_from_slice(frames);
+        if self.stop { Err(Stop) } else { Ok(()) }
+    }
+    fn cancelled(&self) -> bool {
+        self.cancel_after.is_some_and(|steps| self.steps.len() >= steps)
+    }
+}
+
+fn spec() -> VideoSpec {
+    VideoSpec {
+        model: ModelId::new("synth:wan-tiny"),
+        operation: Operation::TextToVideo,
+        prompt: "a red boat".into(),
+        effective_prompt: "a red boat".into(),
+        size: Size::new(48, 32).unwrap(),
+        resolution: Resolution::P128,
+        aspect_ratio: None,
+        frames: FrameCount::new(9).unwrap(),
+        steps: StepCount::new(2).unwrap(),
+        seed: 7,
+        sigma_max: 80.0,
+        ode: false,
+        boundary: None,
+        adaptive_resolution: None,
+        image_fit: None,
+        attention: AttentionType::Sla,
+        sla_topk: Some(0.5),
+        quant_linear: false,
+        normalize_prompt: false,
+    }
+}
+
+fn open() -> Pipeline {
+    Pipeline::open(&Model::synthetic("wan-tiny").unwrap(), &Device::Cpu).unwrap()
+}
+
+fn frames(pipeline: &mut Pipeline, spec: &VideoSpec, picture: Option<&Picture>) -> Vec<Picture> {
+    let mut notes = Notes::default();
+    let made = pipeline.generate(spec, picture, &mut notes).unwrap();
+    assert_eq!(made.frames as usize, notes.frames.len());
+    notes.frames
+}
+
+#[test]
+fn a_clip_is_told_in_order_and_repeats() {
+    let mut pipeline = open();
+    let mut notes = Notes::default();
+    let made = pipeline.generate(&spec(), None, &mut notes).unwrap();
+    assert_eq!(notes.stages, [Stage::EncodingText, Stage::Denoising, Stage::Decoding]);
+    assert_eq!(notes.steps, [(1, 2), (2, 2)]);
+    assert_eq!((made.frames, notes.frames.len()), (9, 9));
+    assert!(made.prompt_tokens > 1 && made.timings.denoise.is_some() && made.timings.decode.is_some());
+
+    assert!(frames(&mut pipeline, &spec(), None) == notes.frames, "the same specification, other frames");
+    let other_seed = VideoSpec { seed: 8, ..spec() };
+    assert!(frames(&mut pipeline, &other_seed, None) != notes.frames, "another seed, the same frames");
+    let int8 = VideoSpec { quant_linear: true, ..spec() };
+    assert!(frames(&mut pipeline, &int8, None) != notes.frames, "int8 changed nothing");
+}
+
+#[test]
+fn a_first_frame_changes_the_clip_and_must_fit() {
+    let mut pipeline = open();
+    let picture = Picture::new(48, 32, vec![200; 48 * 32 * 3]).unwrap();
+    let plain = frames(&mut pipeline, &spec(), None);
+    assert!(frames(&mut pipeline, &spec(), Some(&picture)) != plain);
+    let small = Picture::new(32, 32, vec![200; 32 * 32 * 3]).unwrap();
+    let refused = pipeline.generate(&spec(), Some(&small), &mut Notes::default());
+    assert!(matches!(refused, Err(EngineError::Request(_))));
+}
+
+#[test]
+fn cancelling_and_stopping_end_the_clip() {
+    let mut pipeline = open();
+    let mut notes = Notes { cancel_after: Some(1), ..Notes::default() };
+    let cancelled = pipeline.generate(&spec(), None, &mut notes);
+    assert!(matches!(cancelled, Err(EngineError::Cancelled)));
+    assert_eq!(notes.steps, [(1, 2)]);
+    let mut notes = Notes { stop: true, ..Notes::default() };
+    assert!(matches!(pipeline.generate(&spec(), None, &mut notes), Err(EngineError::Cancelled)));
+    assert_eq!(notes.stages.last(), Some(&Stage::Decoding));
+}
+
+#[test]
+fn models_share_what_is_equal_and_stay_while_they_fit() {
+    let (first, second) = (Model::synthetic("wan-tiny").unwrap(), Model::synthetic("wan-tiny-int8").unwrap());
+    let mut pipeline = Pipeline::open(&first, &Device::Cpu).unwrap();
+    let loads = |moves: &[Move]| -> Vec<PartKind> {
+        moves.iter().filter(|one| one.kind == MoveKind::Load).map(|one| one.part).collect()
+    };
+    use PartKind::{Decoder, Encoder, TextEncoder, Transformer};
+    assert_eq!(loads(&pipeline.take_moves()), [TextEncoder, Encoder, Transformer, Decoder]);
+    let plain = frames(&mut pipeline, &spec(), None);
+    pipeline.turn_to(&second).unwrap();
+    assert!(pipeline.holds(&first) && pipeline.holds(&second));
+    assert_eq!(loads(&pipeline.take_moves()), [Transformer], "the rest is shared");
+    assert!(frames(&mut pipeline, &spec(), None) != plain);
+    pipeline.turn_to(&first).unwrap();
+    assert!(frames(&mut pipeline, &spec(), None) == plain, "a model that comes back makes other frames");
+    assert_eq!(pipeline.take_moves(), [], "nothing was loaded twice");
+}
+
+#[test]
+fn with_less_memory_parts_take_turns_and_the_frames_stay() {
+    let model = Model::synthetic("wan-tiny").unwrap();
+    let plain = frames(&mut open(), &spec(), None);
+    let workload = Workload {
+        shape: ClipShape { frames: 3, height: 4, width: 6 },
+        text: true,
+        image: false,
+        linear: LinearCompute::Bf16,
+        element: 4,
+    };
+    let stages = workload.stages(&model);
+    let small = Settings { budget: Budget { limit: Some(least(&stages)) }, ..Settings::default() };
+    let mut pipeline = Pipeline::open_with(&model, &Device::Cpu, small).unwrap();
+    assert!(frames(&mut pipeline, &spec(), None) == plain);
+    let moves = pipeline.take_moves();
+    assert!(moves.iter().any(|one| one.kind == MoveKind::Evict), "{moves:?}");
+    let too_small = Settings { budget: Budget { limit: Some(least(&stages) - 1) }, ..small };
+    let mut pipeline = Pipeline::open_with(&model, &Device::Cpu, too_small).unwrap();
+    let refused = pipeline.generate(&spec(), None, &mut Notes::default());
+    assert!(matches!(refused, Err(EngineError::TooLarge(_))));
+}
+
+#[test]
+fn fp8_layers_are_a_choice_of_the_deployment() {
+    let model = Model::synthetic("wan-tiny").unwrap();
+    let settings = Settings { linear: LinearCompute::Fp8, ..Settings::default() };
+    let mut pipeline = Pipeline::open_with(&model, &Device::Cpu, settings).unwrap();
+    let fp8 = frames(&mut pipeline, &spec(), None);
+    assert!(fp8 != frames(&mut open(), &spec(), None));
+    let int8 = VideoSpec { quant_linear: true, ..spec() };
+    assert!(frames(&mut pipeline, &int8, None) == frames(&mut open(), &int8, None));
+}
