@@ -17,6 +17,7 @@ step 'clippy' cargo clippy --locked --workspace --all-targets -- -D warnings
 step 'clippy with the cuda feature' cargo clippy --locked --workspace --all-targets --features cuda -- -D warnings
 step 'tests' cargo test --locked --workspace
 step 'official SDKs' ./tests/sdk/run.sh
+step 'document against server' ./tests/openapi/run.sh
 step 'dependencies' env PATH="$PWD/.tools/deny/bin:$PATH" cargo deny --locked check bans licenses sources
 step 'one CUDA linking mode' ./scripts/check-cudarc.sh
 printf '\nall passed in %d s\n' "$SECONDS"

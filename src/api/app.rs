@@ -10,8 +10,9 @@ use utoipa_actix_web::{AppExt, UtoipaApp};
 use super::cors::cross_origin;
 use super::headers::finish;
 use super::openapi::complete;
+use super::replay::replay;
 use super::routes::fallback::{KnownPaths, fallback};
-use super::routes::{docs, files, health, limits, models, organization, usage, videos, webhooks};
+use super::routes::{docs, files, health, limits, models, organization, tokens, usage, videos, webhooks};
 use super::state::Api;
 
 /// The application of the main listener.
@@ -33,6 +34,7 @@ pub fn app(
         .app_data(web::Data::new(document))
         .service(docs::page())
         .default_service(web::to(fallback))
+        .wrap(from_fn(replay))
         .wrap(from_fn(cross_origin))
         .wrap(from_fn(finish))
 }
@@ -92,12 +94,24 @@ where
         .service(organization::create_account)
         .service(organization::list_accounts)
         .service(organization::get_account)
+        .service(organization::update_account)
+        .service(organization::delete_account)
         .service(organization::create_key)
         .service(organization::list_keys)
         .service(organization::get_key)
         .service(organization::delete_key)
         .service(organization::rotate_key)
+        .service(organization::list_rate_limits)
+        .service(organization::update_rate_limit)
+        .service(organization::create_admin_key)
+        .service(organization::list_admin_keys)
+        .service(organization::get_admin_key)
+        .service(organization::delete_admin_key)
+        .service(organization::get_organization_usage)
+        .service(organization::list_audit)
         .service(limits::get_limits)
+        .service(tokens::create_token)
+        .service(tokens::get_signing_keys)
         .service(health::healthz)
         .service(health::readyz)
         .service(health::metrics_page)

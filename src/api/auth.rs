@@ -1,19 +1,22 @@
 //! Who calls and what they may do. A [`Caller`] cannot be made anywhere else: whoever holds one has the permission it names.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
+use super::credentials::{Identity, identify};
 use super::errors::{ApiError, ErrorCode};
-use super::ratelimit::{ActiveJobs, RouteClass, too_many};
+use super::ratelimit::{RouteClass, Standing, too_many};
 use super::state::Api;
-use crate::domain::id::{KeyId, OrganizationId};
-use crate::domain::key::{KeyOwner, KeyRecord, KeyText, ProjectScope, Scope};
-use crate::jobs::KeyRefusal;
+use crate::domain::audit::Actor;
+use crate::domain::id::{KeyId, OrganizationId, ProjectId, VideoId};
+use crate::domain::key::{KeyOwner, KeyRecord, ProjectScope, Scope};
+use crate::jobs::{Closed, Tenant};
 
 /// A scope as a type.
 pub(crate) trait Permission: 'static {
@@ -52,6 +55,8 @@ permissions! {
     ReadModels = Some(Scope::ModelsRead);
     /// See what was booked.
     ReadUsage = Some(Scope::UsageRead);
+    /// Lend rights to others for a while.
+    MintTokens = Some(Scope::TokensMint);
     /// What every key of a project may do.
     AnyKey = None;
     /// See the projects and keys of the organization.
@@ -60,11 +65,12 @@ permissions! {
     WriteOrganization = Some(Scope::OrganizationWrite);
 }
 
-/// Somebody with a valid key of a project and the permission `P`.
+/// Somebody with a valid key or token of a project and the permission `P`.
 #[derive(Debug)]
 pub(crate) struct Caller<P> {
     scope: ProjectScope,
-    key: KeyId,
+    identity: Identity,
+    tenant: Arc<Tenant>,
     permission: PhantomData<P>,
 }
 
@@ -72,12 +78,17 @@ pub(crate) struct Caller<P> {
 #[derive(Debug)]
 pub(crate) struct Admin<P> {
     organization: OrganizationId,
+    key: KeyId,
     permission: PhantomData<P>,
 }
 
-/// The project of an authenticated request, for the answer's headers.
+/// Whose request it is, for the answer's headers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Authenticated(pub(crate) ProjectScope);
+pub(crate) struct Authenticated {
+    pub(crate) organization: OrganizationId,
+    /// `None` for an administrator.
+    pub(crate) project: Option<ProjectId>,
+}
 
 impl<P> Caller<P> {
     /// The project that the key belongs to; every query is filtered by it.
@@ -86,7 +97,31 @@ impl<P> Caller<P> {
     }
 
     pub(crate) fn key(&self) -> KeyId {
-        self.key
+        self.identity.key.id
+    }
+
+    /// The key itself; `None` if a token stands for it.
+    pub(crate) fn whole_key(&self) -> Option<&KeyRecord> {
+        (!self.identity.by_token).then_some(&self.identity.key)
+    }
+
+    /// The only videos that the caller may see; `None` is all of the project.
+    pub(crate) fn videos(&self) -> Option<&BTreeSet<VideoId>> {
+        self.identity.rights.videos.as_ref()
+    }
+
+    /// A limit of active jobs below that of the project.
+    pub(crate) fn max_active_jobs(&self) -> Option<u32> {
+        self.identity.rights.max_active_jobs
+    }
+
+    /// The project as it stands.
+    pub(crate) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Key(self.key())
     }
 }
 
@@ -95,136 +130,152 @@ impl<P> Admin<P> {
     pub(crate) fn organization(&self) -> OrganizationId {
         self.organization
     }
+
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Key(self.key)
+    }
 }
+
+/// An extractor's future.
+type Entering<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
 
 impl<P: Permission> FromRequest for Admin<P> {
     type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Future = Entering<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move {
-            let api = request.app_data::<web::Data<Api>>().cloned();
-            let api = api.ok_or_else(|| ApiError::internal(&"the server's state is missing"))?;
-            let checked = govern::<P>(&api, &request).await;
-            count_refusal(&api, &checked);
-            checked
-        })
+        Box::pin(async move { checked(&request, govern::<P>).await })
     }
 }
 
 impl<P: Permission> FromRequest for Caller<P> {
     type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Future = Entering<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move {
-            let api = request.app_data::<web::Data<Api>>().cloned();
-            let api = api.ok_or_else(|| ApiError::internal(&"the server's state is missing"))?;
-            let checked = enter::<P>(&api, &request).await;
-            count_refusal(&api, &checked);
-            checked
-        })
+        Box::pin(async move { checked(&request, enter::<P>).await })
     }
 }
 
-/// Who it is, whether they may ask so often, and whether they may ask for this.
-async fn enter<P: Permission>(api: &Api, request: &HttpRequest) -> Result<Caller<P>, ApiError> {
-    let record = authenticate(api, request).await?;
-    let scope = tenant(request, &record)?;
-    let class = RouteClass::of(request);
-    let mut standing = api.rates.take(class, scope.project);
-    if let Some(limit) = api.rates.limits().active_jobs {
-        let active = api.jobs.active(scope).await?;
-        standing.jobs = Some(ActiveJobs { limit: limit.get(), active });
-    }
-    request.extensions_mut().insert(standing);
-    if let Some(wait) = standing.wait {
-        api.metrics
-            .rate_limited_total
-            .increment([api.metrics.project(&scope.project.to_string()), "requests"]);
-        return Err(too_many("the project asks too often", wait));
-    }
-    permit(&record, scope)
-}
-
-/// The same for an administrator.
-async fn govern<P: Permission>(api: &Api, request: &HttpRequest) -> Result<Admin<P>, ApiError> {
-    let record = authenticate(api, request).await?;
-    let KeyOwner::Admin { organization } = record.owner else {
-        return Err(ApiError::new(ErrorCode::InsufficientScope, "this route needs an admin key"));
-    };
-    check_scope::<P>(&record)?;
-    Ok(Admin { organization, permission: PhantomData })
-}
-
-fn count_refusal<T>(api: &Api, checked: &Result<T, ApiError>) {
-    if let Err(error) = checked
+/// Runs a check with the state of the request, and counts a refusal.
+async fn checked<T>(
+    request: &HttpRequest,
+    check: impl AsyncFnOnce(&Api, &HttpRequest) -> Result<T, ApiError>,
+) -> Result<T, ApiError> {
+    let api = request.app_data::<web::Data<Api>>().cloned();
+    let api = api.ok_or_else(|| ApiError::internal(&"the server's state is missing"))?;
+    let checked = check(&api, request).await;
+    if let Err(error) = &checked
         && error.is_about_credentials()
     {
         api.metrics.auth_failures_total.increment([error.code()]);
     }
+    checked
 }
 
-/// Finds the record of the key that came with the request.
-async fn authenticate(api: &Api, request: &HttpRequest) -> Result<KeyRecord, ApiError> {
-    let text = bearer(request)?;
-    let refusal = match api.keys.check(&text).await? {
-        Ok(record) => return Ok(record),
-        Err(refusal) => refusal,
-    };
-    api.rates.wrong_key(request)?;
-    Err(match refusal {
-        KeyRefusal::Unknown => invalid_key(&format!("the key {} is not valid", text.redacted())),
-        KeyRefusal::Expired => ApiError::new(ErrorCode::ExpiredApiKey, "the key has expired"),
-    })
-}
-
-fn bearer(request: &HttpRequest) -> Result<KeyText, ApiError> {
-    let Some(header) = request.headers().get(AUTHORIZATION) else {
-        return Err(invalid_key("no key: send `Authorization: Bearer vk_…`"));
-    };
-    let token = header.to_str().ok().and_then(|text| {
-        let (scheme, token) = text.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let key = token.and_then(|token| token.parse().ok());
-    key.ok_or_else(|| invalid_key("the authorization header holds no well-formed key"))
-}
-
-/// The project that the key acts for, which must be the one that the headers name.
-fn tenant(request: &HttpRequest, record: &KeyRecord) -> Result<ProjectScope, ApiError> {
-    let KeyOwner::Project { scope, .. } = record.owner else {
+/// Who it is, whether they may ask so often, and whether they may ask for this.
+async fn enter<P: Permission>(api: &Api, request: &HttpRequest) -> Result<Caller<P>, ApiError> {
+    let identity = identify(api, request).await?;
+    let KeyOwner::Project { scope, .. } = identity.key.owner else {
         return Err(ApiError::new(ErrorCode::InsufficientScope, "this route needs the key of a project"));
     };
-    check_header(request, "openai-organization", &scope.organization.to_string()).map_err(|()| {
+    let tenant = charge_project(api, request, &identity, scope).await?;
+    permit::<P>(&identity)?;
+    let caller = Caller { scope, identity, tenant, permission: PhantomData };
+    match (caller.videos(), request.match_info().get("video_id")) {
+        (Some(seen), Some(id)) if !id.parse().is_ok_and(|id| seen.contains(&id)) => {
+            Err(ApiError::video_not_found())
+        }
+        _ => Ok(caller),
+    }
+}
+
+/// The same for an administrator.
+async fn govern<P: Permission>(api: &Api, request: &HttpRequest) -> Result<Admin<P>, ApiError> {
+    let identity = identify(api, request).await?;
+    let KeyOwner::Admin { organization } = identity.key.owner else {
+        return Err(ApiError::new(ErrorCode::InsufficientScope, "this route needs an admin key"));
+    };
+    charge_organization(api, request, organization).await?;
+    permit::<P>(&identity)?;
+    Ok(Admin { organization, key: identity.key.id, permission: PhantomData })
+}
+
+/// Checks and counts a request without asking what it is for.
+pub(crate) async fn charge(api: &Api, request: &HttpRequest, identity: &Identity) -> Result<(), ApiError> {
+    match identity.key.owner {
+        KeyOwner::Project { scope, .. } => charge_project(api, request, identity, scope).await.map(|_| ()),
+        KeyOwner::Admin { organization } => charge_organization(api, request, organization).await,
+        KeyOwner::Operator => Ok(()),
+    }
+}
+
+async fn charge_project(
+    api: &Api,
+    request: &HttpRequest,
+    identity: &Identity,
+    scope: ProjectScope,
+) -> Result<Arc<Tenant>, ApiError> {
+    same_tenant(request, scope.organization, Some(scope.project))?;
+    let tenant = api.tenants.get(scope).await?;
+    if let Some(closed) = tenant.closed {
+        return Err(closed_error(closed));
+    }
+    let class = RouteClass::of(request);
+    let mut standing = api.rates.take(class, scope.project, &tenant.allowance);
+    standing.look_up(api, scope, &tenant, identity.rights.max_active_jobs).await?;
+    stand(api, request, standing, scope.project)?;
+    Ok(tenant)
+}
+
+async fn charge_organization(
+    api: &Api,
+    request: &HttpRequest,
+    organization: OrganizationId,
+) -> Result<(), ApiError> {
+    same_tenant(request, organization, None)?;
+    let record = api.store.organization(organization).await?;
+    if record.is_some_and(|record| record.suspended_at.is_some()) {
+        return Err(closed_error(Closed::Suspended));
+    }
+    stand(api, request, api.rates.take_admin(organization), organization)
+}
+
+/// Notes how the owner stands; refuses if there are too many requests.
+fn stand(
+    api: &Api,
+    request: &HttpRequest,
+    standing: Standing,
+    owner: impl std::fmt::Display,
+) -> Result<(), ApiError> {
+    request.extensions_mut().insert(standing);
+    let Some(wait) = standing.requests.wait else { return Ok(()) };
+    api.metrics.rate_limited_total.increment([api.metrics.project(&owner.to_string()), "requests"]);
+    Err(too_many("too many requests", wait))
+}
+
+/// The headers of the SDKs must name the key's own tenant.
+fn same_tenant(
+    request: &HttpRequest,
+    organization: OrganizationId,
+    project: Option<ProjectId>,
+) -> Result<(), ApiError> {
+    check_header(request, "openai-organization", &organization.to_string()).map_err(|()| {
         let message =
             "the key belongs to another organization than OpenAI-Organization says; unset OPENAI_ORG_ID";
         ApiError::new(ErrorCode::MismatchedOrganization, message)
     })?;
-    check_header(request, "openai-project", &scope.project.to_string()).map_err(|()| {
-        let message = "the key belongs to another project than OpenAI-Project says; unset OPENAI_PROJECT_ID";
-        ApiError::new(ErrorCode::MismatchedProject, message)
-    })?;
-    request.extensions_mut().insert(Authenticated(scope));
-    Ok(scope)
-}
-
-/// Checks what the key opens.
-fn permit<P: Permission>(record: &KeyRecord, scope: ProjectScope) -> Result<Caller<P>, ApiError> {
-    check_scope::<P>(record)?;
-    Ok(Caller { scope, key: record.id, permission: PhantomData })
-}
-
-fn check_scope<P: Permission>(record: &KeyRecord) -> Result<(), ApiError> {
-    match P::SCOPE {
-        Some(needed) if !record.scopes.iter().any(|held| held.covers(needed)) => {
-            let message = format!("the key lacks the scope `{}`", needed.as_str());
-            Err(ApiError::new(ErrorCode::InsufficientScope, message))
-        }
-        Some(_) | None => Ok(()),
+    if let Some(project) = project {
+        check_header(request, "openai-project", &project.to_string()).map_err(|()| {
+            let message =
+                "the key belongs to another project than OpenAI-Project says; unset OPENAI_PROJECT_ID";
+            ApiError::new(ErrorCode::MismatchedProject, message)
+        })?;
     }
+    request.extensions_mut().insert(Authenticated { organization, project });
+    Ok(())
 }
 
 fn check_header(request: &HttpRequest, name: &str, expected: &str) -> Result<(), ()> {
@@ -234,6 +285,20 @@ fn check_header(request: &HttpRequest, name: &str, expected: &str) -> Result<(),
     }
 }
 
-fn invalid_key(message: &str) -> ApiError {
-    ApiError::new(ErrorCode::InvalidApiKey, message)
+/// Checks what the key opens.
+fn permit<P: Permission>(identity: &Identity) -> Result<(), ApiError> {
+    match P::SCOPE {
+        Some(needed) if !identity.rights.scopes.iter().any(|held| held.covers(needed)) => {
+            let message = format!("the key lacks the scope `{}`", needed.as_str());
+            Err(ApiError::new(ErrorCode::InsufficientScope, message))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn closed_error(closed: Closed) -> ApiError {
+    match closed {
+        Closed::Archived => ApiError::new(ErrorCode::ProjectArchived, "the project is archived"),
+        Closed::Suspended => ApiError::new(ErrorCode::OrganizationSuspended, "the organization is suspended"),
+    }
 }

@@ -80,9 +80,11 @@ pub(crate) async fn finish(
     if let Some(standing) = standing {
         standing.describe(headers);
     }
-    if let Some(Authenticated(scope)) = tenant {
-        headers.insert(ORGANIZATION, value(&scope.organization.to_string()));
-        headers.insert(PROJECT, value(&scope.project.to_string()));
+    if let Some(Authenticated { organization, project }) = tenant {
+        headers.insert(ORGANIZATION, value(&organization.to_string()));
+        if let Some(project) = project {
+            headers.insert(PROJECT, value(&project.to_string()));
+        }
     }
     Ok(response)
 }

@@ -1,12 +1,14 @@
 //! HTTP in, HTTP out: the contract with clients. Decides who may ask and what is asked; what happens then is `jobs`' business.
 //!
-//! Read in this order: the whole (`app`), what wraps a request (`headers`, `cors`, `auth`), how it is read (`body`, `query`),
+//! Read in this order: the whole (`app`), what wraps a request (`headers`, `cors`, `credentials`, `auth`), how it is read (`body`, `query`),
 //! what is done (`routes`), and what is answered (`dto`, `errors`).
 
 mod app;
 mod auth;
 mod body;
+mod client_socket;
 mod cors;
+mod credentials;
 mod delivery;
 mod dto;
 mod errors;
@@ -19,12 +21,16 @@ mod picture;
 mod query;
 mod range;
 mod ratelimit;
+mod replay;
+mod retries;
 mod routes;
 mod state;
 mod wait;
 
 pub use app::{app, openapi};
+pub use client_socket::remember_client;
 pub use idempotency::InFlightKeys;
 pub use link::LinkSigner;
 pub use ratelimit::RateLimiter;
+pub use retries::RetryGuard;
 pub use state::{Api, ContentDelivery, Readiness, ReadinessCheck};

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use super::idempotency::InFlightKeys;
 use super::link::LinkSigner;
 use super::ratelimit::RateLimiter;
+use super::retries::RetryGuard;
 use crate::domain::clock::{Clock, Random};
 use crate::domain::request::ModelCatalog;
-use crate::jobs::{Jobs, Keys};
+use crate::jobs::{AuditLog, Jobs, Keys, Tenants, Tokens};
 use crate::media::PictureDecoder;
 use crate::metrics::Metrics;
 use crate::net::Outgoing;
 use crate::store::Store;
-use crate::webhooks::Webhooks;
+use crate::webhooks::{SecretBox, Webhooks};
 
 /// The answer to whether the server can work now.
 pub type ReadinessCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Readiness> + Send>> + Send + Sync>;
@@ -25,6 +26,9 @@ pub struct Api {
     pub jobs: Jobs,
     pub store: Arc<dyn Store>,
     pub keys: Keys,
+    pub tokens: Tokens,
+    pub tenants: Tenants,
+    pub audit: AuditLog,
     pub catalog: ModelCatalog,
     pub webhooks: Webhooks,
     pub pictures: PictureDecoder,
@@ -47,6 +51,10 @@ pub struct Api {
     pub links: LinkSigner,
     /// Requests with an idempotency key that are being worked on; starts empty.
     pub in_flight_keys: InFlightKeys,
+    /// Encrypts answers that are kept for repetitions.
+    pub sealer: SecretBox,
+    /// Tries of the SDKs; starts empty.
+    pub retries: RetryGuard,
 }
 
 /// How the files of a job go out.

@@ -7,17 +7,24 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::organizations;
 use super::supervisor::Supervisor;
-use crate::domain::clock::Clock;
-use crate::domain::key::{KeyKind, KeyText};
+use crate::domain::clock::{Clock, Random};
+use crate::domain::key::{KeyKind, KeyRecord, KeyText};
 use crate::domain::lease::Orders;
-use crate::jobs::{JobsError, Keys};
+use crate::jobs::{Audience, AuditLog, JobsError, Keys, Tenants, TokenRefusal, Tokens};
 use crate::scheduler::{Scheduler, WorkerView};
+use crate::store::{Store, StoreError};
 
 /// What the operator's routes work with.
 pub(super) struct Admin {
+    pub(super) store: Arc<dyn Store>,
     pub(super) keys: Keys,
+    pub(super) tokens: Tokens,
+    pub(super) tenants: Tenants,
+    pub(super) audit: AuditLog,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
     pub(super) scheduler: Scheduler,
     pub(super) supervisor: Arc<Supervisor>,
 }
@@ -31,16 +38,25 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
             .route("/workers/{worker}/restart", web::post().to(restart))
             .route("/workers/{worker}/drain", web::post().to(drain))
             .route("/workers/{worker}/resume", web::post().to(resume))
-            .route("/queue", web::get().to(queue)),
+            .route("/queue", web::get().to(queue))
+            .configure(organizations::configure),
     );
     config.default_service(web::to(|| async { Err::<HttpResponse, _>(AdminError::NoRoute) }));
 }
 
 /// A refusal, in the envelope of the main API.
 #[derive(Debug, thiserror::Error)]
-enum AdminError {
+pub(super) enum AdminError {
     #[error("an operator key is needed")]
     Unauthorized,
+    #[error("the token has expired")]
+    Expired,
+    #[error("a token makes no token: use a key")]
+    TokenForToken,
+    #[error("no such organization")]
+    NoOrganization,
+    #[error("{message}")]
+    Value { param: &'static str, message: String },
     #[error("only operator keys may do this")]
     Forbidden,
     #[error("no such worker")]
@@ -53,31 +69,41 @@ enum AdminError {
     Jobs(#[from] JobsError),
 }
 
+impl From<StoreError> for AdminError {
+    fn from(error: StoreError) -> Self {
+        Self::Jobs(error.into())
+    }
+}
+
 impl actix_web::ResponseError for AdminError {
     fn status_code(&self) -> actix_web::http::StatusCode {
         use actix_web::http::StatusCode;
         match self {
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::NoWorker | Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized | Self::Expired => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::TokenForToken => StatusCode::FORBIDDEN,
+            Self::NoWorker | Self::NoRoute | Self::NoOrganization => StatusCode::NOT_FOUND,
+            Self::Body(_) | Self::Value { .. } => StatusCode::BAD_REQUEST,
             Self::Jobs(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
         let (kind, code) = match self {
-            Self::Unauthorized => ("authentication_error", "invalid_api_key"),
-            Self::Forbidden => ("permission_error", "insufficient_scope"),
+            Self::Unauthorized => ("invalid_request_error", "invalid_api_key"),
+            Self::Expired => ("invalid_request_error", "token_expired"),
+            Self::Forbidden | Self::TokenForToken => ("permission_error", "insufficient_scope"),
+            Self::NoOrganization => ("invalid_request_error", "resource_not_found"),
             Self::NoWorker => ("invalid_request_error", "worker_not_found"),
             Self::NoRoute => ("invalid_request_error", "unknown_url"),
-            Self::Body(_) => ("invalid_request_error", "invalid_value"),
+            Self::Body(_) | Self::Value { .. } => ("invalid_request_error", "invalid_value"),
             Self::Jobs(_) => ("server_error", "internal_error"),
         };
         if let Self::Jobs(error) = self {
             tracing::error!(%error, "an operator's request failed");
         }
-        let body = json!({"error": {"message": self.to_string(), "type": kind, "param": null, "code": code}});
+        let param = if let Self::Value { param, .. } = self { Some(*param) } else { None };
+        let body =
+            json!({"error": {"message": self.to_string(), "type": kind, "param": param, "code": code}});
         HttpResponse::build(self.status_code()).json(body)
     }
 }
@@ -178,17 +204,29 @@ async fn queue(request: HttpRequest, admin: web::Data<Admin>) -> Result<HttpResp
     })))
 }
 
+/// Somebody with a key of the installation, or a token of one.
+pub(super) struct Operator {
+    pub(super) key: KeyRecord,
+    pub(super) by_token: bool,
+}
+
 impl Admin {
-    /// Passes with an operator key that is neither revoked nor expired.
-    async fn check(&self, request: &HttpRequest) -> Result<(), AdminError> {
+    /// Passes with an operator key that is neither revoked nor expired, or a token of one.
+    pub(super) async fn check(&self, request: &HttpRequest) -> Result<Operator, AdminError> {
         let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
-        let text = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
-        let key: KeyText = text.trim().parse().map_err(|_| AdminError::Unauthorized)?;
-        let record = self.keys.check(&key).await?.map_err(|_| AdminError::Unauthorized)?;
-        if record.owner.kind() != KeyKind::Operator {
+        let text = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default().trim();
+        let (key, by_token) = match text.parse::<KeyText>() {
+            Ok(text) => (self.keys.check(&text).await?.map_err(|_| AdminError::Unauthorized)?, false),
+            Err(_) => match self.tokens.check(text, Audience::Operator).await? {
+                Ok((key, _)) => (key, true),
+                Err(TokenRefusal::Expired) => return Err(AdminError::Expired),
+                Err(TokenRefusal::Invalid) => return Err(AdminError::Unauthorized),
+            },
+        };
+        if key.owner.kind() != KeyKind::Operator {
             return Err(AdminError::Forbidden);
         }
-        Ok(())
+        Ok(Operator { key, by_token })
     }
 
     fn worker(&self, id: &str) -> Result<WorkerView, AdminError> {

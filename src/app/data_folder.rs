@@ -139,7 +139,7 @@ mod tests {
         }
     }
 
-    const NOTHING_SET: Auth = Auth { pepper: None, signing_key: None };
+    const NOTHING_SET: Auth = Auth { pepper: None, signing_key: None, issuer: String::new() };
 
     #[test]
     fn secrets_are_made_once_and_for_the_owner_only() {

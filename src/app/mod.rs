@@ -1,7 +1,7 @@
 //! The running server: every part built once, joined, started, and stopped in order.
 //!
 //! Read in this order: the whole (`server`), its folder (`data_folder`),
-//! the sockets (`listeners`), the operator's API (`admin`), the worker processes (`devices`, `supervisor`), whether it can work
+//! the sockets (`listeners`), the operator's API (`admin`, `organizations`), the worker processes (`devices`, `supervisor`), whether it can work
 //! (`readiness`), where files lie and what that takes (`files`, `measured`), and what goes out (`outside`).
 
 mod admin;
@@ -10,6 +10,7 @@ mod devices;
 mod files;
 mod listeners;
 mod measured;
+mod organizations;
 mod outside;
 mod readiness;
 mod server;

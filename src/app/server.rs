@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use crate::domain::failure::FailureCode;
 use crate::domain::key::KeyText;
 use crate::domain::request::ModelCatalog;
 use crate::domain::stage::Stage;
-use crate::jobs::{Jobs, JobsError, JobsParts, Keys, Retention, first_start};
+use crate::jobs::{AuditLog, Jobs, JobsError, JobsParts, Keys, Retention, Tenants, Tokens, first_start};
 use crate::media::PictureDecoder;
 use crate::metrics::{KnownLabels, Metrics};
 use crate::scheduler::{self, Parts, Policy, Scheduler, SystemClock, SystemRandom, WorkerAccess};
@@ -109,7 +110,11 @@ struct Server {
     scheduler: Scheduler,
     jobs: Jobs,
     keys: Keys,
+    tokens: Tokens,
+    tenants: Tenants,
+    audit: AuditLog,
     catalog: ModelCatalog,
+    sealer: SecretBox,
     outside: Outside,
     links: LinkSigner,
 }
@@ -146,17 +151,48 @@ impl Server {
             random: random.clone(),
             metrics: metrics.clone(),
         });
+        let sealer = SecretBox::new(secrets.pepper.expose());
         let outside = Outside::new(Courier {
             store: store.clone(),
             outgoing: outside::outgoing(&config.outgoing).map_err(ServeError::Tls)?,
-            secrets: SecretBox::new(secrets.pepper.expose()),
+            secrets: sealer.clone(),
             clock: clock.clone(),
             random: random.clone(),
             metrics: metrics.clone(),
         });
-        let links = LinkSigner::new(secrets.signing_key);
+        let links = LinkSigner::new(secrets.signing_key.clone());
         let keys = Keys::new(store.clone(), clock.clone(), random.clone(), secrets.pepper);
-        Ok(Self { store, storage, clock, random, metrics, scheduler, jobs, keys, catalog, outside, links })
+        let tokens = Tokens::new(
+            store.clone(),
+            keys.clone(),
+            clock.clone(),
+            random.clone(),
+            &secrets.signing_key,
+            &config.auth.issuer,
+        );
+        let tenants = Tenants::new(store.clone(), clock.clone(), config.limits.limits().project);
+        for waiting in scheduler.backlog() {
+            let (allowance, _) = tenants.limits(waiting.project).await?;
+            jobs.limit_running(waiting.project, allowance.running_jobs.map(NonZeroU32::get));
+        }
+        let audit = AuditLog::new(store.clone(), clock.clone(), random.clone());
+        Ok(Self {
+            store,
+            storage,
+            clock,
+            random,
+            metrics,
+            scheduler,
+            jobs,
+            keys,
+            tokens,
+            tenants,
+            audit,
+            catalog,
+            sealer,
+            outside,
+            links,
+        })
     }
 
     async fn run(
@@ -226,7 +262,12 @@ impl Server {
             },
             public_url: config.server.public_url.clone(),
             links: self.links.clone(),
+            tokens: self.tokens.clone(),
+            tenants: self.tenants.clone(),
+            audit: self.audit.clone(),
             in_flight_keys: Default::default(),
+            retries: Default::default(),
+            sealer: self.sealer.clone(),
             rates: RateLimiter::new(config.limits.limits(), &self.clock),
             catalog: self.catalog.clone(),
             clock: self.clock.clone(),
@@ -245,7 +286,8 @@ impl Server {
                 }
             })
         });
-        let server = server.workers(API_THREADS).shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
+        let server = server.on_connect(api::remember_client).workers(API_THREADS);
+        let server = server.shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
         Ok(server.listen(socket).map_err(ServeError::Http)?.run())
     }
 
@@ -263,8 +305,13 @@ impl Server {
     /// The operator's API.
     fn admin_server(&self, socket: TcpListener, supervisor: Arc<Supervisor>) -> Result<Running, ServeError> {
         let state = web::Data::new(Admin {
+            store: self.store.clone(),
             keys: self.keys.clone(),
+            tokens: self.tokens.clone(),
+            tenants: self.tenants.clone(),
+            audit: self.audit.clone(),
             clock: self.clock.clone(),
+            random: self.random.clone(),
             scheduler: self.scheduler.clone(),
             supervisor,
         });

@@ -9,6 +9,9 @@ use crate::domain::limits;
 /// Limits of every project; 0 is unlimited.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// Requests a minute of an organisation's administrators. `WANSERVE_LIMITS_ADMIN_PER_MINUTE`,
+    /// default 600: a program that sets up many projects is not held up.
+    pub admin_per_minute: Limit,
     /// Requests a minute that make videos. `WANSERVE_LIMITS_CREATES_PER_MINUTE`,
     /// default 60: a clip takes seconds, so more would only fill the queue.
     pub creates_per_minute: Limit,
@@ -19,6 +22,13 @@ pub struct Limits {
     pub content_per_minute: Limit,
     /// Jobs queued or running at once. `WANSERVE_LIMITS_ACTIVE_JOBS`, default 20: minutes of work, not hours.
     pub active_jobs: Limit,
+    /// Jobs running at once. `WANSERVE_LIMITS_RUNNING_JOBS`, default 2: nobody holds the whole pool. More wait.
+    pub running_jobs: Limit,
+    /// Charged seconds of a device per UTC day. `WANSERVE_LIMITS_GPU_SECONDS_PER_DAY`,
+    /// default 36000: ten hours, more than a person looks at.
+    pub gpu_seconds_per_day: Limit,
+    /// The same per UTC month. `WANSERVE_LIMITS_GPU_SECONDS_PER_MONTH`, default 0: the day's limit is enough.
+    pub gpu_seconds_per_month: Limit,
     /// Wrong keys a minute from one address. `WANSERVE_LIMITS_WRONG_KEYS_PER_MINUTE`,
     /// default 20: a misconfigured program is told why, a guesser gets nowhere.
     pub wrong_keys_per_minute: Limit,
@@ -47,10 +57,14 @@ impl Setting for Limit {
 impl Limits {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
+            admin_per_minute: section.field("admin_per_minute", Limit::of(600)),
             creates_per_minute: section.field("creates_per_minute", Limit::of(60)),
             reads_per_minute: section.field("reads_per_minute", Limit::of(600)),
             content_per_minute: section.field("content_per_minute", Limit::of(120)),
             active_jobs: section.field("active_jobs", Limit::of(20)),
+            running_jobs: section.field("running_jobs", Limit::of(2)),
+            gpu_seconds_per_day: section.field("gpu_seconds_per_day", Limit::of(36_000)),
+            gpu_seconds_per_month: section.field("gpu_seconds_per_month", Limit::of(0)),
             wrong_keys_per_minute: section.field("wrong_keys_per_minute", Limit::of(20)),
         }
     }
@@ -58,10 +72,17 @@ impl Limits {
     /// As the API keeps to them.
     pub fn limits(&self) -> limits::Limits {
         limits::Limits {
-            creates_per_minute: self.creates_per_minute.0,
-            reads_per_minute: self.reads_per_minute.0,
-            content_per_minute: self.content_per_minute.0,
-            active_jobs: self.active_jobs.0,
+            project: limits::Allowance {
+                creates_per_minute: self.creates_per_minute.0,
+                creates_per_day: None,
+                reads_per_minute: self.reads_per_minute.0,
+                content_per_minute: self.content_per_minute.0,
+                active_jobs: self.active_jobs.0,
+                running_jobs: self.running_jobs.0,
+                gpu_seconds_per_day: self.gpu_seconds_per_day.0,
+                gpu_seconds_per_month: self.gpu_seconds_per_month.0,
+            },
+            admin_per_minute: self.admin_per_minute.0,
             wrong_keys_per_minute: self.wrong_keys_per_minute.0,
         }
     }

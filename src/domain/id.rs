@@ -79,7 +79,7 @@ ids! {
     VideoId = "video";
     /// An uploaded file.
     FileId = "file";
-    /// An event of a job, as webhooks carry it.
+    /// An event: of a job, as webhooks carry it, or of an audit log.
     EventId = "evt";
     /// A webhook endpoint.
     EndpointId = "we";
@@ -93,6 +93,8 @@ ids! {
     ServiceAccountId = "svc_acct";
     /// An API key (its record, not its secret).
     KeyId = "key";
+    /// A key that signs tokens.
+    SigningKeyId = "jwk";
     /// An HTTP request, as `x-request-id` says it.
     RequestId = "req";
     /// A worker process.

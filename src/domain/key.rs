@@ -237,6 +237,15 @@ impl Scope {
         }
     }
 
+    /// Every scope of an admin key, without `all`.
+    pub const ADMIN: [Self; 2] = [Self::OrganizationRead, Self::OrganizationWrite];
+
+    /// The scope of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = Self::PROJECT.into_iter().chain(Self::ADMIN).chain([Self::All]);
+        all.into_iter().find(|scope| scope.as_str() == name)
+    }
+
     /// Whether holding `self` is enough where `needed` is asked for.
     pub fn covers(self, needed: Self) -> bool {
         match self {

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod asset;
+pub mod audit;
 pub mod clock;
 pub mod device;
 pub mod estimate;
@@ -31,6 +32,7 @@ pub(crate) mod sample;
 pub mod size;
 pub mod stage;
 pub mod tenant;
+pub mod token;
 pub mod usage;
 pub mod video;
 pub mod warning;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::UnixMillis;
 use super::id::{OrganizationId, ProjectId, ServiceAccountId};
+use super::limits::OrganizationLimits;
 
 /// Billing, quota, suspension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +14,8 @@ pub struct Organization {
     pub created_at: UnixMillis,
     /// Set while nothing may be done in its name.
     pub suspended_at: Option<UnixMillis>,
+    #[serde(default)]
+    pub limits: OrganizationLimits,
 }
 
 /// The unit of isolation: jobs, files, keys and limits belong to one.

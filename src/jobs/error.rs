@@ -1,5 +1,7 @@
 //! Why a verb could not be done.
 
+use std::time::Duration;
+
 use crate::domain::job::JobState;
 use crate::scheduler::Overload;
 use crate::storage::StorageError;
@@ -34,7 +36,10 @@ pub enum JobsError {
     #[error("no such file")]
     NoSuchFile,
     #[error("the project has {limit} active jobs, as many as it may")]
-    TooManyActive { limit: u32 },
+    TooManyActive { limit: u32, wait: Duration },
+    /// Seconds are charged and promised up to the limit; after `wait` they count anew.
+    #[error("{} s of GPU time may be used, and they are", most_ms / 1000)]
+    QuotaSpent { most_ms: u64, wait: Duration },
     #[error("the idempotency key was used with another request")]
     KeyReused,
     /// The server is about to stop.
@@ -53,9 +58,10 @@ impl From<StoreError> for JobsError {
         match error {
             StoreError::NotFound => Self::NotFound,
             StoreError::NotEnded => Self::InProgress,
-            StoreError::TooManyActive { limit } => Self::TooManyActive { limit },
             StoreError::KeyReused => Self::KeyReused,
             StoreError::Exists
+            | StoreError::TooManyActive { .. }
+            | StoreError::QuotaSpent { .. }
             | StoreError::Move(_)
             | StoreError::Unavailable(_)
             | StoreError::Locked

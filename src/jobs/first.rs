@@ -6,6 +6,7 @@ use super::{JobsError, KeyTerms, Keys};
 use crate::domain::clock::{Clock, Random};
 use crate::domain::id::{OrganizationId, ProjectId, ServiceAccountId};
 use crate::domain::key::{KeyOwner, KeyText, ProjectScope, Scope};
+use crate::domain::limits::OrganizationLimits;
 use crate::domain::tenant::{Organization, Project, ServiceAccount};
 use crate::store::Store;
 
@@ -46,7 +47,13 @@ pub async fn first_start(
         })
         .await?;
     store
-        .save_organization(Organization { id: organization, name, created_at: now, suspended_at: None })
+        .save_organization(Organization {
+            id: organization,
+            name,
+            created_at: now,
+            suspended_at: None,
+            limits: OrganizationLimits::default(),
+        })
         .await?;
     Ok(Some(FirstKey { key, scope }))
 }

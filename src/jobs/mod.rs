@@ -1,15 +1,21 @@
 //! The verbs of a caller: submit, get, list, wait, cancel, delete, content. Each touches several stores in the right order.
 //! Knows no HTTP; every call names the project it acts for.
 
+mod audit;
 mod error;
 mod files;
 mod first;
 mod keys;
 mod read;
+mod recent;
 mod submit;
 mod sweep;
+mod tenants;
 #[cfg(test)]
 mod tests;
+mod tokens;
+#[cfg(test)]
+mod tokens_tests;
 
 use std::sync::Arc;
 
@@ -23,6 +29,7 @@ use crate::storage::Storage;
 use crate::store::Store;
 
 pub use crate::scheduler::{Overload, Watch};
+pub use audit::{AuditLog, Deed};
 pub use error::JobsError;
 pub use files::NewFile;
 pub use first::{FirstKey, first_start};
@@ -30,6 +37,8 @@ pub use keys::{KeyRefusal, KeyTerms, Keys, Pepper};
 pub use read::Content;
 pub use submit::{IdempotencyUse, NewInput, NewJob, Submitted};
 pub use sweep::Retention;
+pub use tenants::{Closed, Tenant, Tenants};
+pub use tokens::{Audience, LONGEST_LIFE, Minted, PublicKey, Rights, TokenRefusal, TokenTerms, Tokens};
 
 /// The verbs; clones share everything.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use crate::domain::key::ProjectScope;
 use crate::domain::moves::{BadMove, Move};
 use crate::scheduler::Watch;
 use crate::storage::{Chunks, Key, ReadLink};
-use crate::store::{Change, Garbage, JobPage, JobQuery, Reach, StoreError};
+use crate::store::{Change, Garbage, JobPage, JobQuery, Owner, Reach, StoreError, Tally};
 
 /// A file of a completed job.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,9 +43,9 @@ impl Jobs {
         Ok((jobs.into_iter().map(|job| self.view(job)).collect(), has_more))
     }
 
-    /// How many of the project's jobs are queued or running.
-    pub async fn active(&self, scope: ProjectScope) -> Result<u32, JobsError> {
-        Ok(self.parts().store.active_jobs(scope).await?)
+    /// What the jobs of a project or organisation use now.
+    pub async fn tally(&self, owner: Owner) -> Result<Tally, JobsError> {
+        Ok(self.parts().store.tally(owner, self.parts().clock.now()).await?)
     }
 
     /// Its place in line, while it waits for its first worker.

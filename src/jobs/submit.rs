@@ -9,13 +9,14 @@ use sha2::{Digest, Sha256 as Hasher};
 use super::{JobView, Jobs, JobsError};
 use crate::domain::asset::InputImage;
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::{FileId, KeyId, VideoId};
+use crate::domain::id::{FileId, KeyId, ProjectId, VideoId};
 use crate::domain::job::{Job, JobRequest, JobStatus};
 use crate::domain::key::ProjectScope;
+use crate::domain::limits::millis_of;
 use crate::domain::video::VideoSpec;
 use crate::domain::warning::Warning;
 use crate::storage::{Body, Key, Sha256, StorageError};
-use crate::store::{Admission, Admitted, Garbage, Idempotency, Left};
+use crate::store::{Admission, Admitted, Garbage, Gates, Idempotency, Left, StoreError};
 
 /// How long an idempotency key is remembered.
 pub(super) const REMEMBER_KEYS: Duration = Duration::from_secs(24 * 3600);
@@ -37,8 +38,10 @@ pub struct NewJob {
     pub asset_ttl_seconds: u64,
     pub callback_url: Option<String>,
     pub warnings: Vec<Warning>,
-    /// The most jobs the project may have queued or running; `None` is unlimited.
-    pub max_active: Option<u32>,
+    /// What must have room for it; what is promised to it is added from the estimate.
+    pub gates: Gates,
+    /// The most jobs of the project that may run at once; more wait. `None` is unlimited.
+    pub max_running: Option<u32>,
     /// `(route with path ids, key, fingerprint of the request)`.
     pub idempotency: Option<IdempotencyUse>,
 }
@@ -114,8 +117,11 @@ impl Jobs {
             fingerprint: used.fingerprint,
             forget_before,
         });
-        let admission = Admission { job: job.clone(), max_active: new.max_active, idempotency };
-        match self.parts().store.admit(admission).await? {
+        let expected = self.parts().scheduler.expected(&job.request.spec);
+        let gates = Gates { reserve_ms: millis_of(expected.gpu_seconds), ..new.gates };
+        let admission = Admission { job: job.clone(), gates, idempotency };
+        let admitted = self.parts().store.admit(admission).await;
+        match admitted.map_err(|refusal| self.refused(refusal, &job))? {
             Admitted::Replayed(first) => {
                 if job.request.input.is_some() {
                     self.erase(&[reserved(scope, id, now)]).await;
@@ -123,10 +129,36 @@ impl Jobs {
                 Ok(Submitted { view: self.view(*first), replayed: true })
             }
             Admitted::New => {
+                self.limit_running(job.project, new.max_running);
                 self.parts().scheduler.submitted(&job);
                 self.count(&job);
                 Ok(Submitted { view: self.view(job), replayed: false })
             }
+        }
+    }
+
+    /// No more jobs of the project run at once, from now on.
+    pub fn limit_running(&self, project: ProjectId, most: Option<u32>) {
+        self.parts().scheduler.limit_running(project, most);
+    }
+
+    /// Why there is no room, and when there may be.
+    fn refused(&self, refusal: StoreError, job: &Job) -> JobsError {
+        match refusal {
+            StoreError::TooManyActive { limit } => {
+                JobsError::TooManyActive { limit, wait: self.parts().scheduler.next_end(job) }
+            }
+            StoreError::QuotaSpent { most_ms, until, .. } => {
+                JobsError::QuotaSpent { most_ms, wait: until.since(job.created_at) }
+            }
+            StoreError::NotFound
+            | StoreError::Exists
+            | StoreError::Move(_)
+            | StoreError::NotEnded
+            | StoreError::KeyReused
+            | StoreError::Unavailable(_)
+            | StoreError::Locked
+            | StoreError::Corrupt(_) => refusal.into(),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::domain::sample::{self, TestClock, TestRandom};
 use crate::metrics::KnownLabels;
 use crate::scheduler::{Parts, Policy};
 use crate::storage::{self, Body, Key};
-use crate::store::{Change, FileQuery, JobQuery, Left, Memory, Reach};
+use crate::store::{ActiveGate, Change, FileQuery, Gates, JobQuery, Left, Memory, Reach};
 
 struct Bench {
     store: Arc<dyn Store>,
@@ -96,7 +96,8 @@ fn new_job() -> NewJob {
         asset_ttl_seconds: 3600,
         callback_url: None,
         warnings: vec![],
-        max_active: None,
+        gates: Gates::default(),
+        max_running: None,
         idempotency: None,
     }
 }
@@ -159,7 +160,8 @@ async fn every_job_has_an_input_of_its_own_which_is_erased_with_it() {
 #[tokio::test]
 async fn an_input_that_no_job_came_to_name_is_removed() {
     let bench = Bench::new().await;
-    let full = NewJob { input: Some(picture(b"png")), max_active: Some(0), ..new_job() };
+    let full = Gates { active: vec![ActiveGate { model: None, most: 0 }], ..Gates::default() };
+    let full = NewJob { input: Some(picture(b"png")), gates: full, ..new_job() };
     assert!(matches!(bench.jobs.submit(scope(), full).await, Err(JobsError::TooManyActive { .. })));
     let left = bench.store.garbage(UnixMillis(u64::MAX >> 1), 10).await.unwrap();
     let Left::Input { video } = left[0].left else { panic!("{left:?}") };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::estimate::{Estimate, Shape};
+use crate::domain::estimate::{Estimate, Measurement, Shape};
 
 /// Charged before anything was measured; told to nobody.
 const UNKNOWN_SECONDS: f64 = 5.0;
@@ -34,12 +34,12 @@ impl Estimates {
     }
 
     /// Takes in a measurement; answers the estimate to be kept.
-    pub(super) fn learn(&mut self, shape: Shape, run_seconds: f64, gpu_seconds: f64) -> Estimate {
+    pub(super) fn learn(&mut self, shape: Shape, measured: Measurement) -> Estimate {
         let estimate = self
             .by_shape
             .entry(shape.clone())
-            .and_modify(|estimate| estimate.learn(run_seconds, gpu_seconds))
-            .or_insert_with(|| Estimate::first(shape, run_seconds, gpu_seconds));
+            .and_modify(|estimate| estimate.learn(measured))
+            .or_insert_with(|| Estimate::first(shape, measured));
         estimate.clone()
     }
 
@@ -68,13 +68,19 @@ mod tests {
     fn an_unknown_shape_is_scaled_from_a_known_one() {
         let shape =
             |steps, frames| Shape { model: ModelId::new("m"), resolution: Resolution::P128, steps, frames };
+        let took = |run_seconds| Measurement {
+            run_seconds,
+            gpu_seconds: 1.0,
+            quant_linear: false,
+            peak_memory_bytes: 0,
+        };
         let mut estimates = Estimates::default();
         assert_eq!(estimates.run_seconds(&shape(4, 33)), UNKNOWN_SECONDS);
         assert_eq!(estimates.measured_run_seconds(&shape(4, 33)), None, "an assumption is no measurement");
-        estimates.learn(shape(4, 33), 2.0, 1.0);
+        estimates.learn(shape(4, 33), took(2.0));
         assert_eq!(estimates.run_seconds(&shape(4, 33)), 2.0);
         assert_eq!(estimates.gpu_seconds(&shape(1, 33)), 0.4);
-        let kept = estimates.learn(shape(4, 33), 3.0, 1.0);
+        let kept = estimates.learn(shape(4, 33), took(3.0));
         assert!((kept.run_seconds - 2.2).abs() < 1e-9);
         assert_eq!(estimates.all().len(), 1);
     }

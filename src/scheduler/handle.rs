@@ -1,6 +1,7 @@
 //! The scheduler as the rest of the server holds it: start, stop, what waits, what runs, how long it will take.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -14,12 +15,13 @@ use super::queue::{Backlog, Queue, Waiting};
 use super::report;
 use super::workers::{Heard, WorkerView, Workers};
 use crate::domain::clock::{Clock, Moment, Random};
-use crate::domain::estimate::{Estimate, Shape};
-use crate::domain::id::{EventId, VideoId, WorkerId};
+use crate::domain::estimate::{Estimate, Measurement, Shape};
+use crate::domain::id::{EventId, ProjectId, VideoId, WorkerId};
 use crate::domain::job::Job;
 use crate::domain::lease::Orders;
 use crate::domain::model::ModelId;
 use crate::domain::moves::{BadMove, Move, RequeueReason};
+use crate::domain::video::VideoSpec;
 use crate::metrics::Metrics;
 use crate::storage::Storage;
 use crate::store::{Change, Reach, Store, StoreError};
@@ -59,6 +61,15 @@ pub enum Overload {
     NoWorker { depth: usize },
 }
 
+/// What such jobs took so far.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expected {
+    /// From hand-out to completion.
+    pub run_seconds: f64,
+    /// Charged.
+    pub gpu_seconds: f64,
+}
+
 pub(super) struct Inner {
     pub(super) parts: Parts,
     pub(super) state: Mutex<State>,
@@ -80,6 +91,10 @@ pub(super) struct State {
     pub(super) draining: bool,
     pub(super) presence: Presence,
 }
+
+/// Room for another job is promised neither sooner nor later: an estimate may be wrong, and clients stop waiting.
+const SOONEST_ROOM: Duration = Duration::from_secs(1);
+const LATEST_ROOM: Duration = Duration::from_secs(60);
 
 /// A running job never claims to be done within less.
 const LEAST_ETA_SECONDS: f64 = 0.1;
@@ -186,6 +201,34 @@ impl Scheduler {
     pub fn place(&self, video: VideoId) -> Option<u64> {
         let state = self.inner.state();
         state.queue.outlook(video).map(|(place, _)| place)
+    }
+
+    /// What a job of this kind is expected to take.
+    pub fn expected(&self, spec: &VideoSpec) -> Expected {
+        let shape = Shape::of(spec);
+        let state = self.inner.state();
+        let run_seconds = state.estimates.run_seconds(&shape);
+        Expected { run_seconds, gpu_seconds: state.estimates.gpu_seconds(&shape) }
+    }
+
+    /// When a job of the same project may end, so that there is room for `job`.
+    pub fn next_end(&self, job: &Job) -> Duration {
+        let now = self.inner.parts.clock.monotonic();
+        let state = self.inner.state();
+        let left = |held: &Held| {
+            let run = state.estimates.run_seconds(&Shape::of(&held.job.request.spec));
+            run - now.since(held.since).as_secs_f64()
+        };
+        let running = state.leases.all().filter(|held| held.job.project == job.project).map(left);
+        let whole = state.estimates.run_seconds(&Shape::of(&job.request.spec));
+        let seconds = running.min_by(f64::total_cmp).unwrap_or(whole);
+        Duration::try_from_secs_f64(seconds).unwrap_or_default().clamp(SOONEST_ROOM, LATEST_ROOM)
+    }
+
+    /// No more jobs of the project are handed out at once, from now on; `None` lets it use an idle pool in full.
+    pub fn limit_running(&self, project: ProjectId, most: Option<u32>) {
+        self.inner.state().queue.limit_running(project, most);
+        self.inner.work.notify_waiters();
     }
 
     /// Every worker known.
@@ -324,8 +367,8 @@ impl Inner {
 
 impl State {
     /// Takes in what a job took. The first of its shape tells better what those that wait will take.
-    pub(super) fn learn(&mut self, shape: Shape, run_seconds: f64, gpu_seconds: f64) -> Estimate {
-        let estimate = self.estimates.learn(shape, run_seconds, gpu_seconds);
+    pub(super) fn learn(&mut self, shape: Shape, measured: Measurement) -> Estimate {
+        let estimate = self.estimates.learn(shape, measured);
         if estimate.samples == 1 {
             let Self { queue, estimates, .. } = self;
             queue.predict(&estimate.shape.model, |shape| estimates.gpu_seconds(shape));

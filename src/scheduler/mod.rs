@@ -25,7 +25,7 @@ mod workers;
 
 pub use changes::Watch;
 pub use error::SchedulerError;
-pub use handle::{Outlook, Overload, Parts, Scheduler};
+pub use handle::{Expected, Outlook, Overload, Parts, Scheduler};
 pub use http::{WorkerAccess, configure};
 pub use pick::{Asking, Head, Lane, Snapshot, pick};
 pub use policy::Policy;

@@ -22,6 +22,8 @@ pub struct Lane {
     pub charged: f64,
     /// Jobs that run now.
     pub running: u32,
+    /// The most that may, if the project has a limit of its own.
+    pub most_running: Option<u32>,
     /// The first job of each model that may start now.
     pub heads: Vec<Head>,
 }
@@ -54,7 +56,10 @@ pub fn pick(
     now: UnixMillis,
 ) -> Option<(ProjectId, VideoId)> {
     let fits = |head: &&Head| worker.hosted.contains(&head.model) && !worker.leaves_to_others(head);
-    let open = |lane: &&Lane| policy.max_running_per_project.is_none_or(|most| lane.running < most);
+    let open = |lane: &&Lane| {
+        let most = lane.most_running.or(policy.max_running_per_project);
+        most.is_none_or(|most| lane.running < most)
+    };
     let candidates: Vec<(&Lane, &Head)> = snapshot
         .lanes
         .iter()
@@ -95,7 +100,7 @@ mod tests {
     }
 
     fn lane(number: u64, charged: f64, heads: Vec<Head>) -> Lane {
-        Lane { project: project(number), charged, running: 0, heads }
+        Lane { project: project(number), charged, running: 0, most_running: None, heads }
     }
 
     fn worker() -> Asking {
@@ -134,6 +139,9 @@ mod tests {
         let policy = Policy { max_running_per_project: Some(2), ..Policy::default() };
         let full = Lane { running: 2, ..lane(1, 0.0, vec![head(1, "a")]) };
         assert_eq!(picked(vec![full.clone()], &policy), None);
+        let own = |most| Lane { most_running: Some(most), ..full.clone() };
+        assert_eq!(picked(vec![own(3)], &policy), Some(1), "its own limit counts");
+        assert_eq!(picked(vec![own(1)], &Policy::default()), None);
         assert_eq!(picked(vec![full, lane(2, 5.0, vec![head(2, "a")])], &policy), Some(2));
     }
 

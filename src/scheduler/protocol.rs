@@ -14,7 +14,7 @@ use super::queue::Waiting;
 use super::retry::{Next, Trouble, next};
 use super::{SchedulerError, report};
 use crate::domain::asset::{Asset, Variant};
-use crate::domain::estimate::Shape;
+use crate::domain::estimate::{Measurement, Shape};
 use crate::domain::failure::FailureClass;
 use crate::domain::id::{VideoId, WorkerId};
 use crate::domain::job::{Holder, Job, JobError, JobState};
@@ -319,7 +319,13 @@ impl Inner {
         }
         let run = now.since(held.since).as_secs_f64() - timings.model_load.unwrap_or(0.0);
         let shape = Shape::of(&job.request.spec);
-        let estimate = self.state().learn(shape, run.max(0.0), cost.gpu_seconds);
+        let measured = Measurement {
+            run_seconds: run.max(0.0),
+            gpu_seconds: cost.gpu_seconds,
+            quant_linear: job.request.spec.quant_linear,
+            peak_memory_bytes: cost.peak_memory_bytes,
+        };
+        let estimate = self.state().learn(shape, measured);
         if let Err(error) = self.parts.store.save_estimate(estimate).await {
             tracing::warn!(%error, "an estimate could not be kept");
         }
@@ -421,6 +427,7 @@ fn stale(error: StoreError) -> SchedulerError {
         StoreError::Exists
         | StoreError::NotEnded
         | StoreError::TooManyActive { .. }
+        | StoreError::QuotaSpent { .. }
         | StoreError::KeyReused
         | StoreError::Unavailable(_)
         | StoreError::Locked

@@ -34,6 +34,8 @@ pub(super) struct Queue {
     places: HashMap<VideoId, (ProjectId, ModelId)>,
     /// The charge at which the last pick began: an idle project re-enters here, so that idling saves nothing up.
     now_charged: f64,
+    /// The most jobs that may run at once, of projects that have a limit of their own.
+    most_running: HashMap<ProjectId, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -136,6 +138,14 @@ impl Queue {
         lines.flatten().for_each(|waiting| waiting.cost = cost(&waiting.shape));
     }
 
+    /// No more jobs of the project run at once.
+    pub(super) fn limit_running(&mut self, project: ProjectId, most: Option<u32>) {
+        match most {
+            Some(most) => self.most_running.insert(project, most),
+            None => self.most_running.remove(&project),
+        };
+    }
+
     /// What may start at `now`.
     pub(super) fn snapshot(&self, now: UnixMillis) -> Snapshot {
         let lanes = self.lanes.iter().filter(|(_, lane)| !lane.models.is_empty());
@@ -143,6 +153,7 @@ impl Queue {
             project: *project,
             charged: lane.charged,
             running: lane.running,
+            most_running: self.most_running.get(project).copied(),
             heads: lane.models.values().filter_map(|line| head(line, now)).collect(),
         });
         Snapshot { lanes: lanes.collect() }

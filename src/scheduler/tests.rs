@@ -23,7 +23,7 @@ use crate::domain::size::Resolution;
 use crate::domain::stage::{Stage, Timings};
 use crate::metrics::{KnownLabels, Metrics};
 use crate::storage::{self, Body, Key, Storage};
-use crate::store::{Admission, JobStore, Memory, OutboxStore, Reach};
+use crate::store::{Admission, Gates, JobStore, Memory, OutboxStore, Reach};
 
 /// A scheduler with all that it stands on.
 struct Bench {
@@ -64,7 +64,10 @@ impl Bench {
     async fn submit(&self, project: u64, number: u64) -> VideoId {
         let created = self.clock.now().0 - 1000 + number;
         let job = sample::job(project, created);
-        self.store.admit(Admission { job: job.clone(), max_active: None, idempotency: None }).await.unwrap();
+        self.store
+            .admit(Admission { job: job.clone(), gates: Gates::default(), idempotency: None })
+            .await
+            .unwrap();
         self.scheduler.submitted(&job);
         job.id
     }

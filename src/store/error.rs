@@ -1,5 +1,6 @@
 //! What can go wrong with the truth.
 
+use crate::domain::clock::UnixMillis;
 use crate::domain::moves::BadMove;
 
 /// A failed store operation. Nothing of it has happened, except where said.
@@ -15,6 +16,9 @@ pub enum StoreError {
     NotEnded,
     #[error("the project has {limit} active jobs, as many as it may")]
     TooManyActive { limit: u32 },
+    /// Charged and promised seconds leave no room before `until`.
+    #[error("{most_ms} ms of GPU time may be used, and {used_ms} are")]
+    QuotaSpent { most_ms: u64, used_ms: u64, until: UnixMillis },
     #[error("the idempotency key was used with another request")]
     KeyReused,
     /// Also when a commit was cut off: it may have happened. Repeating with the same ids or key finds out.

@@ -84,7 +84,7 @@ async fn bytes_are_garbage_until_a_record_names_them(store: &dyn Store) {
     };
     let mut job = job;
     job.request.input = Some(picture);
-    store.admit(Admission { job: job.clone(), max_active: None, idempotency: None }).await.unwrap();
+    store.admit(Admission { job: job.clone(), gates: Gates::default(), idempotency: None }).await.unwrap();
     assert_eq!(due().await.unwrap(), []);
     let event = crate::domain::id::EventId::new(1, [0; ID_RANDOM_BYTES]);
     let cancel = Change {
@@ -100,28 +100,7 @@ async fn bytes_are_garbage_until_a_record_names_them(store: &dyn Store) {
     assert_eq!(due().await.unwrap(), left);
 }
 
-/// A fresh SQLite store and the folder that it lives in.
-async fn sqlite() -> (tempfile::TempDir, Sqlite) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(&folder.path().join("store.db")).await.unwrap();
-    (folder, store)
-}
-
-macro_rules! suite {
-    ($($check:ident)+) => {
-        mod memory {
-            $(#[tokio::test] async fn $check() { super::$check(&super::Memory::default()).await; })+
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $check() {
-                let (_folder, store) = super::sqlite().await;
-                super::$check(&store).await;
-            })+
-        }
-    };
-}
-
-suite! {
+history::both_stores! {
     a_file_lives_until_its_time_or_its_deletion
     bytes_are_garbage_until_a_record_names_them
 }
@@ -190,23 +169,16 @@ async fn perform(store: &dyn Store, operation: &Operation, at: u64) -> String {
     }
 }
 
+/// Every byte that is to be removed.
+async fn contents(store: &dyn Store) -> String {
+    format!("{:?}", store.garbage(UnixMillis(u64::MAX >> 1), 1000).await.unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(history::cases())]
 
     #[test]
     fn every_history_gives_what_the_model_gives(history in prop::collection::vec(operation(), 1..60)) {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let model = Memory::default();
-            let (_folder, store) = sqlite().await;
-            for (at, operation) in (2000..).zip(&history) {
-                let expected = perform(&model, operation, at).await;
-                let found = perform(&store, operation, at).await;
-                assert_eq!(found, expected, "{operation:?}");
-            }
-            let far = UnixMillis(u64::MAX >> 1);
-            let left = model.garbage(far, 1000).await.unwrap();
-            assert_eq!(store.garbage(far, 1000).await.unwrap(), left);
-        });
+        history::compare(&history, perform, contents);
     }
 }

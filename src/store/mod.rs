@@ -8,11 +8,16 @@ mod files;
 #[cfg(test)]
 mod files_suite;
 mod garbage;
+#[cfg(test)]
+mod history;
 mod memory;
 mod query;
 mod sqlite;
 #[cfg(test)]
 mod suite;
+mod tenants;
+#[cfg(test)]
+mod tenants_suite;
 mod webhooks;
 #[cfg(test)]
 mod webhooks_suite;
@@ -24,19 +29,21 @@ pub use files::{FilePage, FileQuery, FileStore};
 pub use garbage::{Garbage, Left};
 pub use memory::Memory;
 pub use query::{
-    Admission, Admitted, Aged, Change, Idempotency, JobFilter, JobPage, JobQuery, Order, Reach, Trim,
-    UsageQuery,
+    ActiveGate, Admission, Admitted, Aged, Change, Gates, Idempotency, JobFilter, JobPage, JobQuery, Order,
+    Owner, Reach, SecondsGate, Tally, Trim, UsageQuery,
 };
 pub use sqlite::Sqlite;
+pub use tenants::{
+    Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, KeyStore, KeysOf, TenantStore,
+};
 pub use webhooks::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, EndpointStore};
 
 use crate::domain::clock::UnixMillis;
 use crate::domain::estimate::Estimate;
 use crate::domain::event::Event;
-use crate::domain::id::{EventId, KeyId, OrganizationId, ProjectId, VideoId};
+use crate::domain::id::{EventId, VideoId};
 use crate::domain::job::Job;
-use crate::domain::key::{KeyRecord, ProjectScope};
-use crate::domain::tenant::{Organization, Project, ServiceAccount};
+use crate::domain::key::ProjectScope;
 use crate::domain::usage::UsageRecord;
 
 /// The future of a store operation. What it answers is durable.
@@ -52,6 +59,8 @@ pub trait Store:
     + EstimateStore
     + TenantStore
     + KeyStore
+    + AuditStore
+    + AnswerStore
     + EndpointStore
     + DeliveryStore
 {
@@ -66,6 +75,8 @@ impl<T> Store for T where
         + EstimateStore
         + TenantStore
         + KeyStore
+        + AuditStore
+        + AnswerStore
         + EndpointStore
         + DeliveryStore
 {
@@ -85,8 +96,8 @@ pub trait JobStore: Send + Sync {
     /// A page of a project's jobs by time of creation. [`StoreError::NotFound`] if `after` never was a job of the project.
     fn jobs(&self, scope: ProjectScope, query: JobQuery) -> Pending<'_, JobPage>;
 
-    /// How many of a project's jobs have not ended.
-    fn active_jobs(&self, scope: ProjectScope) -> Pending<'_, u32>;
+    /// What the jobs of a project or organisation use at `at`.
+    fn tally(&self, owner: Owner, at: UnixMillis) -> Pending<'_, Tally>;
 
     /// Every job that has not ended, oldest first: what a scheduler starts from.
     fn unfinished(&self) -> Pending<'_, Vec<Job>>;
@@ -138,41 +149,4 @@ pub trait EstimateStore: Send + Sync {
 
     /// Replaces the estimate of that shape.
     fn save_estimate(&self, estimate: Estimate) -> Pending<'_, ()>;
-}
-
-/// Organisations, projects and service accounts. A `save` inserts or replaces by id.
-pub trait TenantStore: Send + Sync {
-    /// Every organisation, oldest first.
-    fn organizations(&self) -> Pending<'_, Vec<Organization>>;
-
-    fn save_organization(&self, organization: Organization) -> Pending<'_, ()>;
-
-    /// The projects of an organisation, oldest first.
-    fn projects(&self, organization: OrganizationId) -> Pending<'_, Vec<Project>>;
-
-    fn project(&self, project: ProjectId) -> Pending<'_, Option<Project>>;
-
-    fn save_project(&self, project: Project) -> Pending<'_, ()>;
-
-    /// The service accounts of a project, oldest first.
-    fn accounts(&self, project: ProjectId) -> Pending<'_, Vec<ServiceAccount>>;
-
-    fn save_account(&self, account: ServiceAccount) -> Pending<'_, ()>;
-}
-
-/// The keys. No secret is among them.
-pub trait KeyStore: Send + Sync {
-    /// Found by the 16 characters in the key's text; revoked and expired ones too.
-    fn key_by_handle(&self, handle: String) -> Pending<'_, Option<KeyRecord>>;
-
-    fn key(&self, key: KeyId) -> Pending<'_, Option<KeyRecord>>;
-
-    /// Every key, oldest first.
-    fn keys(&self) -> Pending<'_, Vec<KeyRecord>>;
-
-    /// Inserts or replaces by id.
-    fn save_key(&self, key: KeyRecord) -> Pending<'_, ()>;
-
-    /// Notes that a key was used.
-    fn touch_key(&self, key: KeyId, at: UnixMillis) -> Pending<'_, ()>;
 }

@@ -1,9 +1,12 @@
 //! What can be asked of the store, and what it answers.
 
+use std::collections::BTreeSet;
+
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, OrganizationId, ProjectId, VideoId};
 use crate::domain::job::{Job, JobState};
 use crate::domain::key::ProjectScope;
+use crate::domain::limits::Window;
 use crate::domain::model::ModelId;
 use crate::domain::moves::Move;
 use crate::domain::video::Operation;
@@ -21,9 +24,57 @@ pub enum Reach {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admission {
     pub job: Job,
-    /// The most jobs of the project that may be queued or running, this one included; `None` is unlimited.
-    pub max_active: Option<u32>,
+    pub gates: Gates,
     pub idempotency: Option<Idempotency>,
+}
+
+/// What must have room for a job, and what is kept free for it until it ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gates {
+    pub active: Vec<ActiveGate>,
+    pub seconds: Vec<SecondsGate>,
+    /// Milliseconds of a device that the job is expected to be charged.
+    pub reserve_ms: u64,
+}
+
+/// The most jobs of the project that may be queued or running, this one included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveGate {
+    /// `None`: of all models together.
+    pub model: Option<ModelId>,
+    pub most: u32,
+}
+
+/// The most milliseconds that may be charged or promised in a window, those of this job included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecondsGate {
+    pub owner: Owner,
+    /// `None`: of all models together.
+    pub model: Option<ModelId>,
+    pub window: Window,
+    pub most_ms: u64,
+}
+
+/// Whose use is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    Project(ProjectId),
+    Organization(OrganizationId),
+}
+
+/// What somebody's jobs use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Jobs that are queued or in progress.
+    pub active: u32,
+    /// Jobs that are in progress.
+    pub running: u32,
+    /// Promised to jobs that have not ended.
+    pub reserved_ms: u64,
+    /// Charged in the UTC day.
+    pub day_ms: u64,
+    /// Charged in the UTC month.
+    pub month_ms: u64,
 }
 
 /// What makes a repeated request the same request.
@@ -89,6 +140,8 @@ pub struct JobFilter {
     pub seed: Option<u32>,
     /// All of these pairs.
     pub metadata: Vec<(String, String)>,
+    /// One of these.
+    pub ids: Option<BTreeSet<VideoId>>,
 }
 
 /// A page of jobs.
@@ -139,6 +192,16 @@ impl Reach {
     }
 }
 
+impl Owner {
+    /// Whether a job of that organisation and project counts.
+    pub fn owns(self, organization: OrganizationId, project: ProjectId) -> bool {
+        match self {
+            Self::Project(own) => own == project,
+            Self::Organization(own) => own == organization,
+        }
+    }
+}
+
 impl JobFilter {
     /// Whether the job meets every condition.
     pub fn accepts(&self, job: &Job) -> bool {
@@ -149,6 +212,7 @@ impl JobFilter {
             && self.created_after.is_none_or(|after| job.created_at > after)
             && self.created_before.is_none_or(|before| job.created_at < before)
             && self.seed.is_none_or(|seed| seed == spec.seed)
+            && self.ids.as_ref().is_none_or(|ids| ids.contains(&job.id))
             && self.metadata.iter().all(|(name, value)| job.request.metadata.get(name) == Some(value))
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::failure::FailureCode;
 use crate::domain::id::ID_RANDOM_BYTES;
 use crate::domain::job::{JobError, JobState};
-use crate::domain::key::{KeyOwner, Scope};
+use crate::domain::limits::Window;
 use crate::domain::moves::{Move, RequeueReason, Spent};
 use crate::domain::sample;
 use crate::domain::stage::Stage;
@@ -18,7 +18,13 @@ fn event(number: u64) -> EventId {
 }
 
 fn admission(job: Job) -> Admission {
-    Admission { job, max_active: None, idempotency: None }
+    Admission { job, gates: Gates::default(), idempotency: None }
+}
+
+/// As many active jobs of the project.
+fn at_most(active: Option<u32>) -> Gates {
+    let active = active.map(|most| ActiveGate { model: None, most });
+    Gates { active: active.into_iter().collect(), ..Gates::default() }
 }
 
 fn change(video: VideoId, at: u64, step: Move) -> Change {
@@ -74,7 +80,9 @@ async fn a_repeated_key_gives_the_first_job(store: &dyn Store) {
         })
     };
     let first = sample::job(1, 1000);
-    let admit = |job: Job, idempotency, max_active| store.admit(Admission { job, max_active, idempotency });
+    let admit = |job: Job, idempotency, most: Option<u32>| {
+        store.admit(Admission { job, gates: at_most(most), idempotency })
+    };
     assert_eq!(admit(first.clone(), used("k", "a", 0), Some(1)).await.unwrap(), Admitted::New);
     let again = admit(sample::job(1, 2000), used("k", "a", 0), Some(1)).await.unwrap();
     assert_eq!(again, Admitted::Replayed(Box::new(first.clone())));
@@ -84,7 +92,8 @@ async fn a_repeated_key_gives_the_first_job(store: &dyn Store) {
     assert!(matches!(full, Err(StoreError::TooManyActive { limit: 1 })));
     assert_eq!(admit(sample::job(2, 2000), used("k", "b", 0), Some(1)).await.unwrap(), Admitted::New);
     assert_eq!(admit(sample::job(1, 3000), used("k", "b", 1001), None).await.unwrap(), Admitted::New);
-    assert_eq!(store.active_jobs(sample::scope(1)).await.unwrap(), 2);
+    let tally = store.tally(Owner::Project(sample::scope(1).project), UnixMillis(3000)).await.unwrap();
+    assert_eq!((tally.active, tally.running), (2, 0));
 }
 
 async fn a_page_goes_on_behind_a_deleted_job(store: &dyn Store) {
@@ -126,59 +135,46 @@ async fn lists_are_narrowed_by_every_condition(store: &dyn Store) {
     let round = |value: &str| vec![("round".to_owned(), value.to_owned())];
     assert_eq!(count(JobFilter { metadata: round("1"), ..any() }).await, 4);
     assert_eq!(count(JobFilter { metadata: round("7"), ..any() }).await, 0);
+    let ids = Some([1001, 1005].map(|at| sample::job(1, at).id).into());
+    assert_eq!(count(JobFilter { ids, ..any() }).await, 2);
+    assert_eq!(count(JobFilter { ids: Some(std::collections::BTreeSet::new()), ..any() }).await, 0);
     let model = crate::domain::model::ModelId::new("other");
     assert_eq!(count(JobFilter { model: Some(model), ..any() }).await, 0);
 }
 
-async fn keys_and_tenants_are_found_again(store: &dyn Store) {
-    let scope = sample::scope(1);
-    let organization = Organization {
-        id: scope.organization,
-        name: "default".to_owned(),
-        created_at: UnixMillis(1),
-        suspended_at: None,
+async fn seconds_are_promised_and_then_charged(store: &dyn Store) {
+    let (first, second) = (sample::job(1, 1000), sample::job(2, 1001));
+    let (project, organization) = (Owner::Project(first.project), Owner::Organization(first.organization));
+    let gate =
+        |owner, most_ms| SecondsGate { owner, model: None, window: Window::day(UnixMillis(1000)), most_ms };
+    let admit = |job: Job, reserve_ms, seconds| {
+        store.admit(Admission {
+            job,
+            gates: Gates { active: vec![], seconds, reserve_ms },
+            idempotency: None,
+        })
     };
-    store.save_organization(organization.clone()).await.unwrap();
-    assert_eq!(store.organizations().await.unwrap(), [organization]);
-    let project = Project {
-        id: scope.project,
-        organization: scope.organization,
-        name: "default".to_owned(),
-        created_at: UnixMillis(1),
-        archived_at: None,
-    };
-    store.save_project(project.clone()).await.unwrap();
-    assert_eq!(store.project(scope.project).await.unwrap(), Some(project.clone()));
-    assert_eq!(store.projects(scope.organization).await.unwrap(), [project]);
-    let account = ServiceAccount {
-        id: crate::domain::id::ServiceAccountId::new(1, [0; ID_RANDOM_BYTES]),
-        project: scope.project,
-        name: "default".to_owned(),
-        created_at: UnixMillis(1),
-    };
-    store.save_account(account.clone()).await.unwrap();
-    assert_eq!(store.accounts(scope.project).await.unwrap(), std::slice::from_ref(&account));
-    let mut key = KeyRecord {
-        id: KeyId::new(1, [0; ID_RANDOM_BYTES]),
-        handle: "ExampleKeyId0001".to_owned(),
-        name: "first".to_owned(),
-        owner: KeyOwner::Project { scope, account: account.id },
-        scopes: vec![Scope::All],
-        digest: "00".repeat(32),
-        pepper_version: 1,
-        redacted: "vk_proj_Exam…9TQK".to_owned(),
-        created_at: UnixMillis(1),
-        expires_at: None,
-        revoked_at: None,
-        last_used_at: None,
-    };
-    store.save_key(key.clone()).await.unwrap();
-    store.touch_key(key.id, UnixMillis(9)).await.unwrap();
-    key.last_used_at = Some(UnixMillis(9));
-    assert_eq!(store.key_by_handle(key.handle.clone()).await.unwrap(), Some(key.clone()));
-    assert_eq!(store.key(key.id).await.unwrap(), Some(key.clone()));
-    assert_eq!(store.keys().await.unwrap(), [key]);
-    assert_eq!(store.key_by_handle("nobody".to_owned()).await.unwrap(), None);
+    admit(first.clone(), 2000, vec![gate(project, 2000), gate(organization, 3000)]).await.unwrap();
+    let refused = admit(second.clone(), 1001, vec![gate(organization, 3000)]).await;
+    let until = UnixMillis(86_400_000);
+    let expected = StoreError::QuotaSpent { most_ms: 3000, used_ms: 2000, until };
+    assert_eq!(format!("{refused:?}"), format!("{:?}", Err::<Admitted, _>(expected)));
+    admit(second.clone(), 1000, vec![gate(organization, 3000)]).await.unwrap();
+    let tally = async |owner, at| store.tally(owner, UnixMillis(at)).await.unwrap();
+    assert_eq!(tally(organization, 1000).await, Tally { active: 2, reserved_ms: 3000, ..Tally::default() });
+    store.change(change(first.id, 2000, Move::Claim { holder: sample::holder("cpu") })).await.unwrap();
+    assert_eq!(
+        tally(project, 2000).await,
+        Tally { active: 1, running: 1, reserved_ms: 2000, ..Tally::default() }
+    );
+    let complete = Move::Complete { epoch: 1, outcome: sample::outcome() };
+    store.change(change(first.id, 3000, complete)).await.unwrap();
+    store.change(change(second.id, 3001, Move::Cancel)).await.unwrap();
+    assert_eq!(tally(organization, 3000).await, Tally { day_ms: 1500, month_ms: 1500, ..Tally::default() });
+    assert_eq!(tally(project, 86_400_001).await, Tally { month_ms: 1500, ..Tally::default() });
+    assert_eq!(tally(project, 40 * 86_400_000).await, Tally::default());
+    assert!(admit(sample::job(1, 4000), 501, vec![gate(project, 2000)]).await.is_err());
+    assert_eq!(admit(sample::job(1, 4000), 500, vec![gate(project, 2000)]).await.unwrap(), Admitted::New);
 }
 
 async fn time_overtakes_jobs_and_files(store: &dyn Store) {
@@ -205,34 +201,13 @@ async fn time_overtakes_jobs_and_files(store: &dyn Store) {
     assert_eq!(store.pending_events(10).await.unwrap(), pending[1..]);
 }
 
-/// A fresh SQLite store and the folder that it lives in.
-async fn sqlite() -> (tempfile::TempDir, Sqlite) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(&folder.path().join("store.db")).await.unwrap();
-    (folder, store)
-}
-
-macro_rules! suite {
-    ($($check:ident)+) => {
-        mod memory {
-            $(#[tokio::test] async fn $check() { super::$check(&super::Memory::default()).await; })+
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $check() {
-                let (_folder, store) = super::sqlite().await;
-                super::$check(&store).await;
-            })+
-        }
-    };
-}
-
-suite! {
+history::both_stores! {
     an_end_writes_everything_at_once
     a_foreign_job_does_not_exist
     a_repeated_key_gives_the_first_job
     a_page_goes_on_behind_a_deleted_job
     lists_are_narrowed_by_every_condition
-    keys_and_tenants_are_found_again
+    seconds_are_promised_and_then_charged
     time_overtakes_jobs_and_files
 }
 
@@ -254,20 +229,51 @@ async fn a_folder_has_one_server_and_keeps_its_jobs() {
 /// One operation of a random history; small numbers make the operations meet.
 #[derive(Debug, Clone)]
 enum Operation {
-    Admit { project: u64, slot: u64, key: Option<u8>, max_active: Option<u32> },
-    Change { reach: u64, slot: u64, kind: u8, behind: u32, percent: u8 },
-    Delete { reach: u64, slot: u64 },
-    List { project: u64, after: Option<u64>, limit: u32, newest: bool, failed: bool },
-    Settle { number: u64 },
-    Trim { ago: u64 },
+    Admit {
+        project: u64,
+        slot: u64,
+        key: Option<u8>,
+        max_active: Option<u32>,
+        reserve: u64,
+        most: Option<u64>,
+    },
+    Change {
+        reach: u64,
+        slot: u64,
+        kind: u8,
+        behind: u32,
+        percent: u8,
+    },
+    Delete {
+        reach: u64,
+        slot: u64,
+    },
+    List {
+        project: u64,
+        after: Option<u64>,
+        limit: u32,
+        newest: bool,
+        failed: bool,
+    },
+    Settle {
+        number: u64,
+    },
+    Trim {
+        ago: u64,
+    },
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
     let slot = 0u64..6;
     let project = 1u64..3;
     prop_oneof![
-        3 => (project.clone(), slot.clone(), prop::option::of(0u8..2), prop::option::of(1u32..4))
-            .prop_map(|(project, slot, key, max_active)| Operation::Admit { project, slot, key, max_active }),
+        3 => (
+            (project.clone(), slot.clone(), prop::option::of(0u8..2)),
+            (prop::option::of(1u32..4), 0u64..2000, prop::option::of(0u64..6000)),
+        )
+            .prop_map(|((project, slot, key), (max_active, reserve, most))| {
+                Operation::Admit { project, slot, key, max_active, reserve, most }
+            }),
         10 => (0u64..3, slot.clone(), 0u8..8, 0u32..3, 0u8..120).prop_map(
             |(reach, slot, kind, behind, percent)| Operation::Change { reach, slot, kind, behind, percent }
         ),
@@ -309,14 +315,25 @@ async fn perform(store: &dyn Store, operation: &Operation, at: u64) -> String {
         format!("{result:?}")
     }
     match *operation {
-        Operation::Admit { project, slot, key, max_active } => {
+        Operation::Admit { project, slot, key, max_active, reserve, most } => {
             let idempotency = key.map(|key| Idempotency {
                 route: "/v1/videos".to_owned(),
                 key: key.to_string(),
                 fingerprint: project.to_string(),
                 forget_before: UnixMillis(1003),
             });
-            told(store.admit(Admission { job: slot_job(slot), max_active, idempotency }).await)
+            let job = slot_job(slot);
+            let owner = if project == 1 {
+                Owner::Project(job.project)
+            } else {
+                Owner::Organization(job.organization)
+            };
+            let model = (reserve % 2 == 0).then(|| job.request.spec.model.clone());
+            let window = Window::day(UnixMillis(at));
+            let seconds =
+                most.map(|most_ms| SecondsGate { owner, model, window, most_ms }).into_iter().collect();
+            let gates = Gates { seconds, reserve_ms: reserve, ..at_most(max_active) };
+            told(store.admit(Admission { job, gates, idempotency }).await)
         }
         Operation::Change { reach: by, slot, kind, behind, percent } => {
             let video = slot_job(slot).id;
@@ -362,8 +379,13 @@ async fn contents(store: &dyn Store) -> String {
         from: UnixMillis(0),
         to: far,
     };
+    let mut tallies = Vec::new();
+    for owner in [1, 2].map(|number| Owner::Project(sample::scope(number).project)) {
+        tallies.push(store.tally(owner, UnixMillis(3000)).await.unwrap());
+    }
+    tallies.push(store.tally(Owner::Organization(query.organization), UnixMillis(3000)).await.unwrap());
     format!(
-        "{jobs:?} {:?} {:?} {:?} {:?} {:?}",
+        "{jobs:?} {tallies:?} {:?} {:?} {:?} {:?} {:?}",
         store.unfinished().await.unwrap(),
         store.pending_events(1000).await.unwrap(),
         store.usage(query).await.unwrap(),
@@ -373,20 +395,10 @@ async fn contents(store: &dyn Store) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(history::cases())]
 
     #[test]
     fn every_history_gives_what_the_model_gives(history in prop::collection::vec(operation(), 1..60)) {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let model = Memory::default();
-            let (_folder, store) = sqlite().await;
-            for (at, operation) in (2000..).zip(&history) {
-                let expected = perform(&model, operation, at).await;
-                let found = perform(&store, operation, at).await;
-                assert_eq!(found, expected, "{operation:?}");
-            }
-            assert_eq!(contents(&store).await, contents(&model).await);
-        });
+        history::compare(&history, perform, contents);
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::event::EventKind;
-use crate::domain::id::{DeliveryId, EndpointId, ID_RANDOM_BYTES};
+use crate::domain::id::{DeliveryId, EndpointId, ID_RANDOM_BYTES, ProjectId};
 use crate::domain::webhook::{
     Attempt, CallbackSecrets, Delivery, DeliveryState, Endpoint, EndpointChange, EndpointTarget, Health,
     MAX_IN_FLIGHT, Receiver, SealedSecret, SigningSecrets, Verdict,
@@ -160,28 +160,7 @@ async fn a_failing_endpoint_gets_one_at_a_time(store: &dyn Store) {
     assert_eq!(sizes, [MAX_IN_FLIGHT, MAX_IN_FLIGHT, 1]);
 }
 
-/// A fresh SQLite store and the folder that it lives in.
-async fn sqlite() -> (tempfile::TempDir, Sqlite) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(&folder.path().join("store.db")).await.unwrap();
-    (folder, store)
-}
-
-macro_rules! suite {
-    ($($check:ident)+) => {
-        mod memory {
-            $(#[tokio::test] async fn $check() { super::$check(&super::Memory::default()).await; })+
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $check() {
-                let (_folder, store) = super::sqlite().await;
-                super::$check(&store).await;
-            })+
-        }
-    };
-}
-
-suite! {
+history::both_stores! {
     a_slow_receiver_delays_no_other
     an_event_reaches_a_receiver_once
     an_endpoint_belongs_to_its_project
@@ -300,20 +279,10 @@ async fn contents(store: &dyn Store) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(history::cases())]
 
     #[test]
     fn every_history_gives_what_the_model_gives(history in prop::collection::vec(operation(), 1..80)) {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let model = Memory::default();
-            let (_folder, store) = sqlite().await;
-            for (at, operation) in (2000..).zip(&history) {
-                let expected = perform(&model, operation, at).await;
-                let found = perform(&store, operation, at).await;
-                assert_eq!(found, expected, "{operation:?}");
-            }
-            assert_eq!(contents(&store).await, contents(&model).await);
-        });
+        history::compare(&history, perform, contents);
     }
 }

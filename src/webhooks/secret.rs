@@ -16,9 +16,6 @@ use crate::domain::webhook::SealedSecret;
 /// 32 bytes: as strong as the HMAC that uses them; the specification allows 24 to 64.
 const SECRET_BYTES: usize = 32;
 
-/// Bytes that the cipher adds to a text so that a change is noticed.
-const TAG_BYTES: usize = 16;
-
 /// Sets this use of the pepper apart from all others.
 const KEY_PURPOSE: &[u8] = b"wanserve webhook secrets v1";
 
@@ -67,33 +64,34 @@ impl SecretBox {
 
     /// For the store. `owner` is bound to it: what was sealed for one does not open for another.
     pub fn seal(&self, owner: &str, secret: &SigningSecret, random: &dyn Random) -> SealedSecret {
-        let mut nonce = [0; NONCE_LEN];
-        random.fill(&mut nonce);
-        let mut text = secret.0;
-        let tag = self
-            .key
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(owner.as_bytes()),
-                &mut text,
-            )
-            .expect("a short text is sealed");
-        SealedSecret(STANDARD.encode([&nonce[..], &text, tag.as_ref()].concat()))
+        SealedSecret(self.seal_bytes(owner, &secret.0, random))
     }
 
     /// Fails if it was sealed for another owner, under another pepper, or was changed.
     pub fn open(&self, owner: &str, sealed: &SealedSecret) -> Result<SigningSecret, WebhookError> {
-        let bytes = STANDARD.decode(&sealed.0).map_err(|_| WebhookError::Sealed)?;
-        let bytes: [u8; NONCE_LEN + SECRET_BYTES + TAG_BYTES] =
-            bytes.try_into().map_err(|_| WebhookError::Sealed)?;
-        let (nonce, rest) = bytes.split_at(NONCE_LEN);
+        let bytes = self.open_bytes(owner, &sealed.0)?;
+        <[u8; SECRET_BYTES]>::try_from(bytes).map(SigningSecret).map_err(|_| WebhookError::Sealed)
+    }
+
+    /// The same for a text of any length.
+    pub fn seal_bytes(&self, owner: &str, bytes: &[u8], random: &dyn Random) -> String {
+        let mut nonce = [0; NONCE_LEN];
+        random.fill(&mut nonce);
+        let mut text = bytes.to_vec();
+        let sealing = Nonce::assume_unique_for_key(nonce);
+        let tag = self.key.seal_in_place_separate_tag(sealing, Aad::from(owner.as_bytes()), &mut text);
+        let tag = tag.expect("a text in memory is sealed");
+        STANDARD.encode([&nonce[..], &text, tag.as_ref()].concat())
+    }
+
+    /// Fails as [`open`](Self::open) does.
+    pub fn open_bytes(&self, owner: &str, sealed: &str) -> Result<Vec<u8>, WebhookError> {
+        let bytes = STANDARD.decode(sealed).map_err(|_| WebhookError::Sealed)?;
+        let (nonce, rest) = bytes.split_at_checked(NONCE_LEN).ok_or(WebhookError::Sealed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| WebhookError::Sealed)?;
         let mut text = rest.to_vec();
-        let opened = self
-            .key
-            .open_in_place(nonce, Aad::from(owner.as_bytes()), &mut text)
-            .map_err(|_| WebhookError::Sealed)?;
-        opened.try_into().map(SigningSecret).map_err(|_| WebhookError::Sealed)
+        let opened = self.key.open_in_place(nonce, Aad::from(owner.as_bytes()), &mut text);
+        Ok(opened.map_err(|_| WebhookError::Sealed)?.to_vec())
     }
 }
 

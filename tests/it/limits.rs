@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 
 use reqwest::Method;
 use serde_json::json;
-use wanserve::domain::limits::Limits;
+use wanserve::domain::failure::FailureCode;
+use wanserve::domain::limits::{Allowance, Limits};
 
 use crate::support::{Answer, Script, Setup, TestApp};
 
@@ -14,18 +15,24 @@ async fn limited(limits: Limits) -> TestApp {
 
 fn all(number: u32) -> Limits {
     let number = NonZeroU32::new(number);
-    Limits {
+    let project = Allowance {
         creates_per_minute: number,
         reads_per_minute: number,
         content_per_minute: number,
         active_jobs: number,
-        wrong_keys_per_minute: number,
-    }
+        ..Allowance::default()
+    };
+    Limits { project, admin_per_minute: None, wrong_keys_per_minute: number }
+}
+
+/// Those of a project, and none for anybody else.
+fn of_project(project: Allowance) -> Limits {
+    Limits { project, ..Limits::default() }
 }
 
 #[tokio::test]
 async fn the_request_rate_is_told_and_kept() {
-    let app = limited(Limits { active_jobs: None, ..all(3) }).await;
+    let app = limited(of_project(Allowance { active_jobs: None, ..all(3).project })).await;
     let client = app.client();
     for left in ["2", "1", "0"] {
         let answer = client.post("/v1/videos/generations", json!({ "prompt": "x" })).await;
@@ -54,7 +61,7 @@ async fn the_request_rate_is_told_and_kept() {
 
 #[tokio::test]
 async fn active_jobs_are_counted_with_the_admission() {
-    let app = limited(Limits { active_jobs: NonZeroU32::new(2), ..all(100) }).await;
+    let app = limited(of_project(Allowance { active_jobs: NonZeroU32::new(2), ..all(100).project })).await;
     let client = app.client();
     let first = client.submit().await;
     client.submit().await;
@@ -69,6 +76,83 @@ async fn active_jobs_are_counted_with_the_admission() {
     assert_eq!((&limits["usage"]["active_jobs"], &limits["usage"]["running_jobs"]), (&json!(2), &json!(0)));
     client.post_empty(&format!("/v1/videos/{first}/cancel")).await;
     assert_eq!(client.post("/v1/videos/generations", json!({ "prompt": "x" })).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_full_project_is_told_when_a_job_may_end() {
+    let app =
+        limited(of_project(Allowance { active_jobs: NonZeroU32::new(1), ..Allowance::default() })).await;
+    let client = app.client();
+    let worker = app.worker(Script::Complete).await;
+    client.finish().await;
+    worker.follow(Script::Hold);
+    client.submit().await;
+    let refused = client.post("/v1/videos/generations", json!({ "prompt": "x" })).await;
+    let millis: u64 = refused.header("retry-after-ms").unwrap().parse().unwrap();
+    assert!((1000..5000).contains(&millis), "measured by the first job, and not assumed: {millis}");
+}
+
+#[tokio::test]
+async fn gpu_seconds_are_promised_then_charged_and_never_exceeded() {
+    let app =
+        limited(of_project(Allowance { gpu_seconds_per_day: NonZeroU32::new(7), ..Allowance::default() }))
+            .await;
+    let client = app.client();
+    let body = json!({ "prompt": "x", "num_steps": 1, "num_frames": 17 });
+    let send = || client.post("/v1/videos/generations", body.clone());
+    let race = futures_util::future::join_all((0..8).map(|_| send())).await;
+    let taken = race.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(taken, 1, "5 s are assumed for each, and 7 may be promised");
+    let refused = race.into_iter().find(|answer| answer.status == 429).unwrap();
+    assert_eq!(refused.refusal(), (429, "insufficient_quota".to_owned()));
+    assert_eq!(refused.json()["error"]["type"], "insufficient_quota");
+    assert_eq!(refused.header("x-should-retry"), Some("false"));
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() <= 86_400);
+    let limits = client.get("/v1/limits").await;
+    assert_eq!(limits.json()["usage"]["gpu_seconds_reserved"], 5.0);
+    assert_eq!(limits.header("x-ratelimit-limit-gpu-seconds"), Some("7"));
+    assert_eq!(limits.header("x-ratelimit-remaining-gpu-seconds"), Some("2"));
+    assert!(limits.header("x-ratelimit-reset-gpu-seconds").is_some());
+    let _worker = app.worker(Script::Complete).await;
+    let settled = client.until_at("/v1/limits", |limits| limits["usage"]["active_jobs"] == 0).await;
+    let usage = &settled["usage"];
+    assert_eq!((&usage["gpu_seconds_day"], &usage["gpu_seconds_reserved"]), (&json!(0.75), &json!(0.0)));
+    assert_eq!(usage["gpu_seconds_month"], 0.75);
+    for _ in 0..8 {
+        let answer = client.post("/v1/videos/generations?wait=30", body.clone()).await;
+        assert_eq!(answer.status, 200, "0.75 s each now that one was measured: {answer:?}");
+    }
+    assert_eq!(send().await.refusal(), (429, "insufficient_quota".to_owned()), "6.75 s are charged");
+}
+
+#[tokio::test]
+async fn a_failure_of_the_platform_is_charged_nothing() {
+    let app =
+        limited(of_project(Allowance { gpu_seconds_per_day: NonZeroU32::new(100), ..Allowance::default() }))
+            .await;
+    let client = app.client();
+    let _worker = app.worker(Script::Fail(FailureCode::InternalError)).await;
+    assert_eq!(client.finish().await["status"], "failed");
+    let usage = client.get("/v1/limits").await.json()["usage"].clone();
+    assert_eq!((&usage["gpu_seconds_day"], &usage["gpu_seconds_reserved"]), (&json!(0.0), &json!(0.0)));
+}
+
+#[tokio::test]
+async fn more_than_so_many_jobs_of_a_project_do_not_run_at_once() {
+    let app =
+        limited(of_project(Allowance { running_jobs: NonZeroU32::new(1), ..Allowance::default() })).await;
+    let client = app.client();
+    let (first, second) = (app.worker(Script::Hold).await, app.worker(Script::Hold).await);
+    client.submit().await;
+    client.until_at("/v1/limits", |limits| limits["usage"]["running_jobs"] == 1).await;
+    let waiting = client.submit().await;
+    let other = app.stranger().await;
+    let theirs = other.submit().await;
+    other.until(&theirs, |job| job["status"] == "in_progress").await;
+    assert_eq!(client.get(&format!("/v1/videos/{waiting}")).await.json()["status"], "queued");
+    first.follow(Script::Complete);
+    second.follow(Script::Complete);
+    client.until(&waiting, |job| job["status"] != "queued").await;
 }
 
 #[tokio::test]
@@ -96,7 +180,8 @@ async fn guessing_keys_becomes_slow() {
 
 #[tokio::test]
 async fn downloads_have_a_bucket_of_their_own() {
-    let app = limited(Limits { content_per_minute: NonZeroU32::new(1), ..all(100) }).await;
+    let app =
+        limited(of_project(Allowance { content_per_minute: NonZeroU32::new(1), ..all(100).project })).await;
     let client = app.client();
     let _worker = app.worker(Script::Complete).await;
     let path = format!("/v1/videos/{}/content", client.finish().await["id"].as_str().unwrap());

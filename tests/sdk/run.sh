@@ -14,7 +14,7 @@ stop() {
 trap stop EXIT
 
 # Polling and listing of four clients would use the default limits up.
-export WANSERVE_LIMITS_READS_PER_MINUTE=0 WANSERVE_LIMITS_CREATES_PER_MINUTE=0
+export WANSERVE_LIMITS_READS_PER_MINUTE=0 WANSERVE_LIMITS_CREATES_PER_MINUTE=0 WANSERVE_LIMITS_ACTIVE_JOBS=0
 # The scripts receive webhooks there.
 HOOK_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export HOOK_PORT
@@ -52,3 +52,7 @@ for version in 6.49.0 7.57.0; do
     node "$here/videos.mjs"
     node "$here/outside.mjs"
 done
+
+# The newest of each runs the examples of the documentation.
+docs=$here/../../docs
+"$work/python-3.54.0/bin/python" "$here/docs.py" "$docs/tenants.md" "$docs/limits.md" "$docs/errors.md"

@@ -1,6 +1,6 @@
 //! A body as a tree, and the ways to take a typed value out of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -29,11 +29,18 @@ pub(super) enum Node {
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     members: BTreeMap<String, Node>,
+    /// Members of a JSON body that are null: absent, except where null means something.
+    nulls: BTreeSet<String>,
 }
 
 impl Fields {
-    pub(super) fn new(members: BTreeMap<String, Node>) -> Self {
-        Self { members }
+    pub(super) fn new(members: BTreeMap<String, Node>, nulls: BTreeSet<String>) -> Self {
+        Self { members, nulls }
+    }
+
+    /// Whether the body says that there is none, instead of saying nothing.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.nulls.contains(name)
     }
 
     /// Digest of what is asked for, the same for the same members in any order and form of the body's bytes.
@@ -124,6 +131,15 @@ impl Fields {
             texts.insert(key, text);
         }
         Ok(Some(texts))
+    }
+
+    /// An object, whose members are taken one by one.
+    pub(crate) fn object(&mut self, name: &str) -> Result<Option<Self>, BadRequest> {
+        match self.single(name)? {
+            None => Ok(None),
+            Some(Node::Object(members)) => Ok(Some(Self::new(members, BTreeSet::new()))),
+            Some(_) => Err(wrong_type(name, "an object")),
+        }
     }
 
     /// A list of texts.
@@ -232,6 +248,11 @@ impl Node {
 fn write_text(digest: &mut Sha256, text: &str) {
     digest.update([b"t", text.len().to_le_bytes().as_slice()].concat());
     digest.update(text.as_bytes());
+}
+
+/// The mistake is in a member of `name`.
+pub(crate) fn inside(name: &str, bad: BadRequest) -> BadRequest {
+    BadRequest { param: bad.param.map(|param| format!("{name}.{param}")), ..bad }
 }
 
 /// A value of the wrong type.

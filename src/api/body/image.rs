@@ -1,11 +1,13 @@
 //! The ways to hand over a picture, told apart by form. Nothing is decoded or fetched here.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::fields::{Fields, Node, wrong_type};
+use super::fields::{Fields, Node, inside, wrong_type};
 use super::upload::Upload;
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::domain::request::{BadRequest, MAX_URL_BYTES, RequestFault};
@@ -49,7 +51,7 @@ pub(crate) fn take_image(
         None => Ok(None),
         Some(Node::File(upload)) => Ok(Some((name.to_owned(), ImageInput::Upload(upload)))),
         Some(Node::Object(members)) => {
-            let input = from_object(name, Fields::new(members))?;
+            let input = from_object(name, Fields::new(members, BTreeSet::new()))?;
             Ok(Some(input))
         }
         Some(Node::Text(text) | Node::Typed(Value::String(text))) if naming == Naming::Lenient => {
@@ -111,10 +113,6 @@ fn data_url(path: &str, data: &str) -> Result<Bytes, ApiError> {
         return Err(invalid("a picture's data URL starts with `data:image/…;base64,`"));
     }
     BASE64.decode(payload).map(Bytes::from).map_err(|_| invalid("the data URL is not valid base64"))
-}
-
-fn inside(name: &str, bad: BadRequest) -> BadRequest {
-    BadRequest { param: bad.param.map(|param| format!("{name}.{param}")), ..bad }
 }
 
 #[cfg(test)]

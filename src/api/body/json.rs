@@ -16,8 +16,10 @@ pub(super) fn decode(body: &[u8]) -> Result<Fields, ApiError> {
         let place = format!("line {} column {}", error.line(), error.column());
         ApiError::new(ErrorCode::InvalidJson, format!("the body is not valid JSON ({place})"))
     })?;
+    let nulls = value.as_object().into_iter().flatten().filter(|(_, value)| value.is_null());
+    let nulls = nulls.map(|(name, _)| name.clone()).collect();
     match node(value) {
-        Some(Node::Object(members)) => Ok(Fields::new(members)),
+        Some(Node::Object(members)) => Ok(Fields::new(members, nulls)),
         Some(_) | None => Err(ApiError::new(ErrorCode::InvalidType, "the body must be a JSON object")),
     }
 }

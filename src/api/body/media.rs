@@ -84,6 +84,21 @@ pub(crate) async fn read(
     }
 }
 
+/// Reads a body without decoding it.
+pub(crate) async fn whole(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limits: Limits,
+) -> Result<Bytes, ApiError> {
+    check_declared(request, limits.json)?;
+    collect(Limited::new(payload, limits.json, limits.time)).await
+}
+
+/// Whether the body is a form.
+pub(crate) fn is_form(request: &HttpRequest) -> bool {
+    essence(request).as_deref() == Some("multipart/form-data")
+}
+
 fn essence(request: &HttpRequest) -> Option<String> {
     let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     value.split(';').next().map(|essence| essence.trim().to_ascii_lowercase())

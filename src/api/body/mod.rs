@@ -10,9 +10,9 @@ mod multipart;
 mod upload;
 mod video;
 
-pub(crate) use fields::Fields;
+pub(crate) use fields::{Fields, inside};
 pub(crate) use image::{ImageInput, Naming, take_image};
-pub(crate) use media::{Accepts, Limits, read};
+pub(crate) use media::{Accepts, Limits, is_form, read, whole};
 pub(crate) use upload::{Upload, UploadChunks};
 #[cfg(test)]
 pub(crate) use video::VIDEO_FIELDS;

@@ -1,6 +1,6 @@
 //! A multipart body as a tree: bracket names become members and elements. Never trusts a file's declared name or type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::error::PayloadError;
@@ -63,7 +63,7 @@ where
         let (member, steps) = parse_name(&name).ok_or_else(|| misplaced(&name))?;
         insert(&mut root, member, &steps, node).map_err(|()| misplaced(&name))?;
     }
-    Ok(Fields::new(root))
+    Ok(Fields::new(root, BTreeSet::new()))
 }
 
 async fn file(part: &mut Field, filename: &str) -> Result<Node, ApiError> {

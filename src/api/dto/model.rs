@@ -11,7 +11,7 @@ use crate::domain::video::{FRAMES_PER_SECOND, MAX_STEPS, Operation};
 /// Measured facts of a model on this installation.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Measured {
-    /// Peak device memory in bytes, per number format.
+    /// Peak device memory in bytes, per value of `quant_linear`.
     pub(crate) min_vram_bytes: BTreeMap<String, u64>,
     /// Median seconds, per `resolution/steps`.
     pub(crate) typical_seconds: BTreeMap<String, f64>,
@@ -74,9 +74,9 @@ struct CapabilitiesObject {
     /// Deployed number formats; true is int8 linear layers.
     quant_linear: Vec<bool>,
     experts: u32,
-    /// Measured here, in bytes, per number format; empty before the first job.
+    /// Measured here, in bytes, per value of `quant_linear`; empty before the first job on a GPU.
     min_vram_bytes: BTreeMap<String, u64>,
-    /// Measured here, per `resolution/steps`; empty before the first job.
+    /// Median of the last jobs here, per `resolution/steps`; empty before the first job.
     typical_seconds: BTreeMap<String, f64>,
     prompt_languages: Vec<String>,
     max_prompt_tokens: u32,

@@ -92,8 +92,8 @@ pub(crate) struct KeyOwnerObject {
 
 /// The answer to a delete.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeletedApiKey)]
-pub(crate) struct DeletedKeyObject {
+#[schema(as = Deleted)]
+pub(crate) struct DeletedObject {
     pub(crate) id: String,
     #[schema(value_type = String, example = "organization.project.api_key.deleted")]
     pub(crate) object: &'static str,

@@ -54,6 +54,45 @@ pub(crate) struct UsageResult {
     pub(crate) operation: Option<String>,
 }
 
+impl UsagePage {
+    /// A line a result, under a line of names.
+    pub(crate) fn table(&self) -> String {
+        let mut table = String::from(
+            "start_time,end_time,project_id,api_key_id,model,size,operation,num_model_requests,videos,\
+             failed_videos,frames,video_seconds,gpu_seconds,output_bytes\r\n",
+        );
+        for bucket in &self.data {
+            for result in &bucket.results {
+                let names =
+                    [&result.project_id, &result.api_key_id, &result.model, &result.size, &result.operation];
+                let mut cells = vec![bucket.start_time.to_string(), bucket.end_time.to_string()];
+                cells.extend(names.map(|name| name.as_deref().map(cell).unwrap_or_default()));
+                cells.extend([
+                    result.num_model_requests.to_string(),
+                    result.videos.to_string(),
+                    result.failed_videos.to_string(),
+                    result.frames.to_string(),
+                    result.video_seconds.to_string(),
+                    result.gpu_seconds.to_string(),
+                    result.output_bytes.to_string(),
+                ]);
+                table.push_str(&cells.join(","));
+                table.push_str("\r\n");
+            }
+        }
+        table
+    }
+}
+
+/// As RFC 4180 writes a text.
+fn cell(text: &str) -> String {
+    if text.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
 impl UsageResult {
     /// Adds a booking.
     pub(crate) fn add(&mut self, record: &UsageRecord) {

@@ -11,9 +11,6 @@ use crate::webhooks::WebhookError;
 /// How soon a store that did not answer may be asked again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// How soon a job of the project may have ended.
-const ACTIVE_JOBS_RETRY: Duration = Duration::from_secs(5);
-
 /// How soon another process may have taken over.
 const DRAINING_RETRY: Duration = Duration::from_secs(5);
 
@@ -79,9 +76,16 @@ impl From<JobsError> for ApiError {
                 Self::new(ErrorCode::AssetNotAvailable, "the video has no file of this variant")
                     .about("variant")
             }
-            JobsError::TooManyActive { limit } => {
+            JobsError::TooManyActive { limit, wait } => {
                 let message = format!("the project has {limit} active jobs, as many as it may");
-                Self::new(ErrorCode::ConcurrencyLimitExceeded, message).after(ACTIVE_JOBS_RETRY)
+                Self::new(ErrorCode::ConcurrencyLimitExceeded, message).after(wait)
+            }
+            JobsError::QuotaSpent { most_ms, wait } => {
+                let message = format!(
+                    "the limit of {} GPU-seconds leaves no room for this job; see x-ratelimit-remaining-gpu-seconds",
+                    most_ms / 1000
+                );
+                Self::new(ErrorCode::InsufficientQuota, message).after(wait)
             }
             JobsError::KeyReused => {
                 let message = "the idempotency key was used with another request";
@@ -135,6 +139,7 @@ impl From<StoreError> for ApiError {
             StoreError::NotFound
             | StoreError::NotEnded
             | StoreError::TooManyActive { .. }
+            | StoreError::QuotaSpent { .. }
             | StoreError::KeyReused
             | StoreError::Exists
             | StoreError::Move(_)

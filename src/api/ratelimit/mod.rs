@@ -13,12 +13,16 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 
 use bucket::Buckets;
-pub(crate) use standing::{ActiveJobs, Standing};
+pub(crate) use standing::Standing;
 
 use super::errors::{ApiError, ErrorCode};
 use crate::domain::clock::Clock;
-use crate::domain::id::ProjectId;
-use crate::domain::limits::Limits;
+use crate::domain::id::{OrganizationId, ProjectId};
+use crate::domain::limits::{Allowance, Limits};
+use crate::domain::model::ModelId;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Routes that share a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,8 +36,12 @@ pub(crate) enum RouteClass {
 pub struct RateLimiter {
     limits: Limits,
     create: Buckets<ProjectId>,
+    create_daily: Buckets<ProjectId>,
+    create_of_model: Buckets<(ProjectId, ModelId)>,
+    create_of_model_daily: Buckets<(ProjectId, ModelId)>,
     read: Buckets<ProjectId>,
     content: Buckets<ProjectId>,
+    admin: Buckets<OrganizationId>,
     wrong_keys: Buckets<IpAddr>,
 }
 
@@ -42,31 +50,59 @@ impl RateLimiter {
     pub fn new(limits: Limits, clock: &Arc<dyn Clock>) -> Self {
         Self {
             limits,
-            create: Buckets::new(limits.creates_per_minute, clock),
-            read: Buckets::new(limits.reads_per_minute, clock),
-            content: Buckets::new(limits.content_per_minute, clock),
-            wrong_keys: Buckets::new(limits.wrong_keys_per_minute, clock),
+            create: Buckets::new(MINUTE, clock),
+            create_daily: Buckets::new(DAY, clock),
+            create_of_model: Buckets::new(MINUTE, clock),
+            create_of_model_daily: Buckets::new(DAY, clock),
+            read: Buckets::new(MINUTE, clock),
+            content: Buckets::new(MINUTE, clock),
+            admin: Buckets::new(MINUTE, clock),
+            wrong_keys: Buckets::new(MINUTE, clock),
         }
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+    /// Takes a token for a request; what is left is told to the client in any case.
+    pub(crate) fn take(&self, class: RouteClass, project: ProjectId, allowance: &Allowance) -> Standing {
+        let requests = match class {
+            RouteClass::Create => {
+                let minute = self.create.take(&project, allowance.creates_per_minute);
+                match minute.wait {
+                    Some(_) => minute,
+                    None => minute.or_stricter(self.create_daily.take(&project, allowance.creates_per_day)),
+                }
+            }
+            RouteClass::Read => self.read.take(&project, allowance.reads_per_minute),
+            RouteClass::Content => self.content.take(&project, allowance.content_per_minute),
+        };
+        Standing { requests, ..Standing::default() }
     }
 
-    /// Takes a token for a request; what is left is told to the client in any case.
-    pub(crate) fn take(&self, class: RouteClass, project: ProjectId) -> Standing {
-        let buckets = match class {
-            RouteClass::Create => &self.create,
-            RouteClass::Read => &self.read,
-            RouteClass::Content => &self.content,
-        };
-        buckets.take(&project)
+    /// The same for a model that has limits of its own; refused if there are too many.
+    pub(crate) fn take_of_model(
+        &self,
+        project: ProjectId,
+        model: &ModelId,
+        allowance: &Allowance,
+    ) -> Result<(), ApiError> {
+        let key = (project, model.clone());
+        let minute = self.create_of_model.take(&key, allowance.creates_per_minute);
+        let day = self.create_of_model_daily.take(&key, allowance.creates_per_day);
+        match minute.wait.max(day.wait) {
+            None => Ok(()),
+            Some(wait) => Err(too_many("too many requests for this model", wait)),
+        }
+    }
+
+    /// Takes a token for a request of an administrator.
+    pub(crate) fn take_admin(&self, organization: OrganizationId) -> Standing {
+        let requests = self.admin.take(&organization, self.limits.admin_per_minute);
+        Standing { requests, ..Standing::default() }
     }
 
     /// Counts a wrong key; refused once there were too many from that address.
     pub(crate) fn wrong_key(&self, request: &HttpRequest) -> Result<(), ApiError> {
         let Some(peer) = request.peer_addr() else { return Ok(()) };
-        match self.wrong_keys.take(&peer.ip()).wait {
+        match self.wrong_keys.take(&peer.ip(), self.limits.wrong_keys_per_minute).wait {
             None => Ok(()),
             Some(wait) => Err(too_many("too many wrong keys from this address", wait)),
         }

@@ -7,6 +7,7 @@ pub(crate) mod health;
 pub(crate) mod limits;
 pub(crate) mod models;
 pub(crate) mod organization;
+pub(crate) mod tokens;
 pub(crate) mod usage;
 pub(crate) mod videos;
 pub(crate) mod webhooks;

@@ -42,12 +42,18 @@ pub(crate) async fn get_model(
 
 async fn measured(api: &Api, model: &str) -> Result<Measured, ApiError> {
     let estimates = api.store.estimates().await?;
-    let ours = estimates.into_iter().filter(|estimate| estimate.shape.model.as_str() == model);
-    let mut longest = Measured::default();
+    let mut ours: Vec<_> =
+        estimates.into_iter().filter(|estimate| estimate.shape.model.as_str() == model).collect();
+    // Clips of several lengths share a name: the length that was made most often stands for it.
+    ours.sort_by_key(|estimate| estimate.samples);
+    let mut measured = Measured::default();
     for estimate in ours {
         let name = format!("{}/{}", estimate.shape.resolution.as_str(), estimate.shape.steps);
-        let seconds = longest.typical_seconds.entry(name).or_insert(0.0);
-        *seconds = seconds.max(estimate.run_seconds);
+        measured.typical_seconds.insert(name, estimate.typical_seconds());
+        for (quantized, bytes) in estimate.peak_memory_bytes {
+            let most = measured.min_vram_bytes.entry(quantized.to_string()).or_default();
+            *most = bytes.max(*most);
+        }
     }
-    Ok(longest)
+    Ok(measured)
 }

@@ -1,9 +1,9 @@
-//! `/v1/usage`: what the project's jobs cost, in buckets of time and by group.
+//! `/v1/usage`: what the project's jobs cost, in buckets of time and by group, as JSON or as a table.
 
 use std::collections::BTreeMap;
 
+use actix_web::http::header::{CONTENT_DISPOSITION, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use time::OffsetDateTime;
 
 use crate::api::auth::{Caller, ReadUsage};
 use crate::api::dto::{UsageBucket, UsagePage, UsageResult};
@@ -11,7 +11,7 @@ use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::domain::clock::UnixMillis;
-use crate::domain::key::ProjectScope;
+use crate::domain::id::{OrganizationId, ProjectId};
 use crate::domain::usage::UsageRecord;
 use crate::store::UsageQuery;
 
@@ -52,7 +52,13 @@ struct Wanted {
     groups: Vec<Group>,
     models: Vec<String>,
     keys: Vec<String>,
+    projects: Vec<String>,
+    /// As comma-separated values.
+    table: bool,
 }
+
+/// What stands in place of `next_page` where there is no JSON.
+const NEXT_PAGE: HeaderName = HeaderName::from_static("x-next-page");
 
 /// Read the project's usage
 #[utoipa::path(
@@ -67,8 +73,9 @@ struct Wanted {
         ("group_by" = Option<Vec<String>>, Query, description = "`project_id`, `api_key_id`, `model`, `size`, `operation`."),
         ("models" = Option<Vec<String>>, Query),
         ("api_key_ids" = Option<Vec<String>>, Query),
+        ("format" = Option<String>, Query, description = "`json` (default) or `csv`; then `x-next-page` says where to go on."),
     ),
-    responses((status = 200, description = "A page of buckets.", body = UsagePage)),
+    responses((status = 200, description = "A page of buckets.", content((UsagePage = "application/json"), (String = "text/csv")))),
 )]
 #[get("/v1/usage")]
 pub(crate) async fn get_usage(
@@ -76,33 +83,32 @@ pub(crate) async fn get_usage(
     request: HttpRequest,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = wanted(&Query::of(&request)?, api.clock.now())?;
-    let records = booked(&api, caller.scope(), wanted.from, wanted.to).await?;
-    Ok(HttpResponse::Ok().json(page(&wanted, &records)))
+    let scope = caller.scope();
+    answer(&api, &request, scope.organization, Some(scope.project)).await
 }
 
-/// Starts of the day and of the month of a moment, in Unix seconds (UTC).
-pub(super) fn day_and_month(now: UnixMillis) -> (u64, u64) {
-    let day = now.seconds() - now.seconds() % 86_400;
-    let date = OffsetDateTime::from_unix_timestamp(day as i64).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    (day, day - u64::from(date.day() - 1) * 86_400)
-}
-
-/// Seconds charged to the project since a moment, in Unix seconds.
-pub(super) async fn charged_since(api: &Api, scope: ProjectScope, from: u64) -> Result<f64, ApiError> {
-    let records = booked(api, scope, from, api.clock.now().seconds() + 1).await?;
-    Ok(records.iter().map(|record| record.usage.gpu_seconds).sum())
-}
-
-async fn booked(api: &Api, scope: ProjectScope, from: u64, to: u64) -> Result<Vec<UsageRecord>, ApiError> {
+/// The usage of a project, or of a whole organisation.
+pub(super) async fn answer(
+    api: &Api,
+    request: &HttpRequest,
+    organization: OrganizationId,
+    project: Option<ProjectId>,
+) -> Result<HttpResponse, ApiError> {
+    let wanted = wanted(&Query::of(request)?, api.clock.now())?;
     let millis = |seconds: u64| UnixMillis(seconds.saturating_mul(1000));
-    let query = UsageQuery {
-        organization: scope.organization,
-        project: Some(scope.project),
-        from: millis(from),
-        to: millis(to),
-    };
-    Ok(api.store.usage(query).await?)
+    let (from, to) = (millis(wanted.from), millis(wanted.to.min(wanted.end_of_page())));
+    let records = api.store.usage(UsageQuery { organization, project, from, to }).await?;
+    let page = page(&wanted, &records);
+    if !wanted.table {
+        return Ok(HttpResponse::Ok().json(page));
+    }
+    let mut response = HttpResponse::Ok();
+    response.content_type("text/csv; charset=utf-8");
+    response.insert_header((CONTENT_DISPOSITION, "attachment; filename=\"usage.csv\""));
+    if let Some(next) = &page.next_page {
+        response.insert_header((NEXT_PAGE, next.as_str()));
+    }
+    Ok(response.body(page.table()))
 }
 
 fn wanted(query: &Query, now: UnixMillis) -> Result<Wanted, ApiError> {
@@ -117,6 +123,11 @@ fn wanted(query: &Query, now: UnixMillis) -> Result<Wanted, ApiError> {
     let page = query.parsed::<u64>("page", "the `next_page` of the page before")?;
     // The bucket that runs now belongs to what was asked for.
     let end = query.time("end_time")?.map_or(now.seconds() + 1, UnixMillis::seconds);
+    let table = match query.text("format") {
+        None | Some("json") => false,
+        Some("csv") => true,
+        Some(_) => return Err(ApiError::invalid_value("format", "`format` must be json or csv")),
+    };
     let groups = query.list("group_by").iter().map(|name| group(name)).collect::<Result<_, _>>()?;
     Ok(Wanted {
         from: page.unwrap_or(start.seconds()).max(start.seconds()),
@@ -126,6 +137,8 @@ fn wanted(query: &Query, now: UnixMillis) -> Result<Wanted, ApiError> {
         groups,
         models: query.list("models"),
         keys: query.list("api_key_ids"),
+        projects: query.list("project_ids"),
+        table,
     })
 }
 
@@ -148,7 +161,7 @@ fn page(wanted: &Wanted, records: &[UsageRecord]) -> UsagePage {
     let first = wanted.from - wanted.from % step;
     let starts = (0..wanted.limit).map(|index| first.saturating_add(index * step));
     let starts: Vec<u64> = starts.take_while(|start| *start < wanted.to).collect();
-    let next = first.saturating_add(wanted.limit * step);
+    let next = wanted.end_of_page();
     let has_more = next < wanted.to;
     let data = starts.into_iter().map(|start| bucket(wanted, start, records)).collect();
     UsagePage { object: "page", data, has_more, next_page: has_more.then(|| next.to_string()) }
@@ -187,7 +200,15 @@ fn named(groups: &[Group], record: &UsageRecord) -> UsageResult {
 impl Wanted {
     fn takes(&self, record: &UsageRecord) -> bool {
         let listed = |list: &[String], value: String| list.is_empty() || list.contains(&value);
-        listed(&self.models, record.model.to_string()) && listed(&self.keys, record.key.to_string())
+        listed(&self.models, record.model.to_string())
+            && listed(&self.keys, record.key.to_string())
+            && listed(&self.projects, record.project.to_string())
+    }
+
+    /// The end of the last bucket that fits on the page.
+    fn end_of_page(&self) -> u64 {
+        let step = self.width.seconds;
+        (self.from - self.from % step).saturating_add(self.limit * step)
     }
 }
 
@@ -200,17 +221,5 @@ impl Group {
             Self::Size => record.size.to_string(),
             Self::Operation => record.operation.as_str().to_owned(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_and_months_begin_at_midnight() {
-        // 2026-11-23T09:40:00Z
-        let (day, month) = day_and_month(UnixMillis(1_795_426_800_000));
-        assert_eq!((day, month), (1_795_392_000, 1_793_491_200));
     }
 }

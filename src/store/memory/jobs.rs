@@ -6,11 +6,13 @@ use crate::domain::event::Event;
 use crate::domain::id::VideoId;
 use crate::domain::job::{Job, JobState};
 use crate::domain::key::ProjectScope;
+use crate::domain::limits::{Window, day_of, millis_of};
+use crate::domain::model::ModelId;
 use crate::domain::usage::UsageRecord;
 use crate::store::garbage::{left_by_deletion, left_by_move};
 use crate::store::{
-    Admission, Admitted, Aged, Change, Garbage, JobPage, JobQuery, JobStore, Left, Order, Pending, Reach,
-    StoreError,
+    Admission, Admitted, Aged, Change, Garbage, Gates, JobPage, JobQuery, JobStore, Left, Order, Owner,
+    Pending, Reach, SecondsGate, StoreError, Tally,
 };
 
 impl JobStore for Memory {
@@ -30,8 +32,13 @@ impl JobStore for Memory {
         self.run(|tables| tables.page(scope, &query))
     }
 
-    fn active_jobs(&self, scope: ProjectScope) -> Pending<'_, u32> {
-        self.run(|tables| Ok(tables.active(scope)))
+    fn tally(&self, owner: Owner, at: UnixMillis) -> Pending<'_, Tally> {
+        self.run(|tables| {
+            let (active, running, reserved_ms) = tables.unended(owner, None);
+            let day_ms = tables.charged(owner, None, Window::day(at));
+            let month_ms = tables.charged(owner, None, Window::month(at));
+            Ok(Tally { active, running, reserved_ms, day_ms, month_ms })
+        })
     }
 
     fn unfinished(&self) -> Pending<'_, Vec<Job>> {
@@ -70,7 +77,7 @@ impl JobStore for Memory {
 
 impl Tables {
     fn admit(&mut self, admission: Admission) -> Result<Admitted, StoreError> {
-        let Admission { job, max_active, idempotency } = admission;
+        let Admission { job, gates, idempotency } = admission;
         let used = idempotency
             .map(|use_| ((job.project, use_.route, use_.key), use_.fingerprint, use_.forget_before));
         if let Some((key, fingerprint, forget_before)) = &used
@@ -87,16 +94,31 @@ impl Tables {
         if self.jobs.contains_key(&job.id) {
             return Err(StoreError::Exists);
         }
-        let scope = ProjectScope { organization: job.organization, project: job.project };
-        if let Some(limit) = max_active.filter(|limit| self.active(scope) >= *limit) {
-            return Err(StoreError::TooManyActive { limit });
-        }
+        self.pass(&job, &gates)?;
         if let Some((key, fingerprint, _)) = used {
             self.used_keys.insert(key, Use { fingerprint, video: job.id, at: job.created_at });
         }
         self.named(Left::Input { video: job.id });
+        self.reserved.insert(job.id, gates.reserve_ms);
         self.jobs.insert(job.id, job);
         Ok(Admitted::New)
+    }
+
+    fn pass(&self, job: &Job, gates: &Gates) -> Result<(), StoreError> {
+        for gate in &gates.active {
+            if self.unended(Owner::Project(job.project), gate.model.as_ref()).0 >= gate.most {
+                return Err(StoreError::TooManyActive { limit: gate.most });
+            }
+        }
+        for gate in &gates.seconds {
+            let model = gate.model.as_ref();
+            let used_ms = self.unended(gate.owner, model).2 + self.charged(gate.owner, model, gate.window);
+            if used_ms + gates.reserve_ms > gate.most_ms {
+                let SecondsGate { most_ms, window, .. } = *gate;
+                return Err(StoreError::QuotaSpent { most_ms, used_ms, until: window.until });
+            }
+        }
+        Ok(())
     }
 
     fn change(&mut self, change: &Change) -> Result<Job, StoreError> {
@@ -110,6 +132,9 @@ impl Tables {
         self.garbage.extend(left_by_move(&before, &job, change.at));
         if let Some(record) = UsageRecord::of(&job) {
             self.usage.entry(job.id).or_insert(record);
+        }
+        if job.status.state.is_terminal() {
+            self.reserved.remove(&job.id);
         }
         self.jobs.insert(job.id, job.clone());
         Ok(job)
@@ -148,12 +173,27 @@ impl Tables {
         self.garbage.retain(|garbage| garbage.left != left);
     }
 
-    fn active(&self, scope: ProjectScope) -> u32 {
-        let active = |job: &&Job| {
-            job.project == scope.project
-                && matches!(job.status.state, JobState::Queued | JobState::InProgress)
+    /// Jobs that have not ended, those of them in progress, and the milliseconds promised to them.
+    fn unended(&self, owner: Owner, model: Option<&ModelId>) -> (u32, u32, u64) {
+        let meant = |job: &&Job| {
+            owner.owns(job.organization, job.project)
+                && model.is_none_or(|model| *model == job.request.spec.model)
+                && !job.status.state.is_terminal()
         };
-        self.jobs.values().filter(active).count() as u32
+        self.jobs.values().filter(meant).fold((0, 0, 0), |(active, running, reserved), job| {
+            let runs = u32::from(job.status.state == JobState::InProgress);
+            (active + 1, running + runs, reserved + self.reserved.get(&job.id).copied().unwrap_or(0))
+        })
+    }
+
+    /// Milliseconds booked since the window began.
+    fn charged(&self, owner: Owner, model: Option<&ModelId>, window: Window) -> u64 {
+        let meant = |record: &&UsageRecord| {
+            owner.owns(record.organization, record.project)
+                && model.is_none_or(|model| *model == record.model)
+                && day_of(record.at) >= window.first_day
+        };
+        self.usage.values().filter(meant).map(|record| millis_of(record.usage.gpu_seconds)).sum()
     }
 
     fn reached(&self, reach: Reach, video: VideoId) -> Result<&Job, StoreError> {

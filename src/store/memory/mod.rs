@@ -17,10 +17,8 @@ use crate::domain::clock::UnixMillis;
 use crate::domain::estimate::{Estimate, Shape};
 use crate::domain::event::Event;
 use crate::domain::file::StoredFile;
-use crate::domain::id::{EventId, FileId, KeyId, OrganizationId, ProjectId, ServiceAccountId, VideoId};
+use crate::domain::id::{EventId, FileId, ProjectId, VideoId};
 use crate::domain::job::Job;
-use crate::domain::key::KeyRecord;
-use crate::domain::tenant::{Organization, Project, ServiceAccount};
 use crate::domain::usage::UsageRecord;
 
 /// A store that forgets.
@@ -43,10 +41,9 @@ struct Tables {
     events: BTreeMap<EventId, (Event, bool)>,
     usage: BTreeMap<VideoId, UsageRecord>,
     estimates: BTreeMap<Shape, Estimate>,
-    organizations: BTreeMap<OrganizationId, Organization>,
-    projects: BTreeMap<ProjectId, Project>,
-    accounts: BTreeMap<ServiceAccountId, ServiceAccount>,
-    keys: BTreeMap<KeyId, KeyRecord>,
+    /// Milliseconds promised to jobs that have not ended.
+    reserved: BTreeMap<VideoId, u64>,
+    tenants: tenants::Tables,
     webhooks: webhooks::Tables,
 }
 
@@ -100,6 +97,7 @@ impl GarbageStore for Memory {
     fn trim(&self, trim: Trim) -> Pending<'_, ()> {
         self.run(|tables| {
             tables.used_keys.retain(|_, used| used.at >= trim.idempotency_keys);
+            tables.tenants.answers.retain(|_, answer| answer.answered_at >= trim.idempotency_keys);
             tables.events.retain(|_, (event, settled)| !*settled || event.at >= trim.events);
             tables.gone.retain(|_, (_, at)| *at >= trim.deleted);
             tables.gone_files.retain(|_, (_, at)| *at >= trim.deleted);

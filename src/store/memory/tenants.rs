@@ -1,51 +1,98 @@
-//! Tenants and keys in maps.
+//! Tenants, keys, the audit log and answers in maps.
+
+use std::collections::{BTreeMap, HashMap};
 
 use super::Memory;
+use crate::domain::audit::AuditEntry;
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::{KeyId, OrganizationId, ProjectId};
-use crate::domain::key::KeyRecord;
+use crate::domain::id::{EventId, KeyId, OrganizationId, ProjectId, ServiceAccountId, SigningKeyId};
+use crate::domain::key::{KeyOwner, KeyRecord};
+use crate::domain::limits::RateLimit;
+use crate::domain::model::ModelId;
 use crate::domain::tenant::{Organization, Project, ServiceAccount};
-use crate::store::{KeyStore, Pending, TenantStore};
+use crate::domain::token::SigningKey;
+use crate::store::{
+    Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, KeyStore, KeysOf, Order, Pending,
+    StoreError, TenantStore,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    organizations: BTreeMap<OrganizationId, Organization>,
+    projects: BTreeMap<ProjectId, Project>,
+    accounts: BTreeMap<ServiceAccountId, ServiceAccount>,
+    limits: BTreeMap<(ProjectId, Option<ModelId>), RateLimit>,
+    keys: BTreeMap<KeyId, KeyRecord>,
+    audit: BTreeMap<EventId, AuditEntry>,
+    signing_keys: BTreeMap<SigningKeyId, SigningKey>,
+    pub(super) answers: HashMap<AnswerKey, Answer>,
+}
 
 impl TenantStore for Memory {
     fn organizations(&self) -> Pending<'_, Vec<Organization>> {
-        self.run(|tables| Ok(tables.organizations.values().cloned().collect()))
+        self.run(|tables| Ok(tables.tenants.organizations.values().cloned().collect()))
+    }
+
+    fn organization(&self, organization: OrganizationId) -> Pending<'_, Option<Organization>> {
+        self.run(|tables| Ok(tables.tenants.organizations.get(&organization).cloned()))
     }
 
     fn save_organization(&self, organization: Organization) -> Pending<'_, ()> {
         self.run(|tables| {
-            tables.organizations.insert(organization.id, organization);
+            tables.tenants.organizations.insert(organization.id, organization);
             Ok(())
         })
     }
 
     fn projects(&self, organization: OrganizationId) -> Pending<'_, Vec<Project>> {
         self.run(|tables| {
-            let projects = tables.projects.values();
+            let projects = tables.tenants.projects.values();
             Ok(projects.filter(|project| project.organization == organization).cloned().collect())
         })
     }
 
     fn project(&self, project: ProjectId) -> Pending<'_, Option<Project>> {
-        self.run(|tables| Ok(tables.projects.get(&project).cloned()))
+        self.run(|tables| Ok(tables.tenants.projects.get(&project).cloned()))
     }
 
     fn save_project(&self, project: Project) -> Pending<'_, ()> {
         self.run(|tables| {
-            tables.projects.insert(project.id, project);
+            tables.tenants.projects.insert(project.id, project);
             Ok(())
         })
     }
 
     fn accounts(&self, project: ProjectId) -> Pending<'_, Vec<ServiceAccount>> {
         self.run(|tables| {
-            Ok(tables.accounts.values().filter(|account| account.project == project).cloned().collect())
+            let accounts = tables.tenants.accounts.values();
+            Ok(accounts.filter(|account| account.project == project).cloned().collect())
         })
     }
 
     fn save_account(&self, account: ServiceAccount) -> Pending<'_, ()> {
         self.run(|tables| {
-            tables.accounts.insert(account.id, account);
+            tables.tenants.accounts.insert(account.id, account);
+            Ok(())
+        })
+    }
+
+    fn delete_account(&self, account: ServiceAccountId) -> Pending<'_, ()> {
+        self.run(|tables| {
+            tables.tenants.accounts.remove(&account);
+            Ok(())
+        })
+    }
+
+    fn rate_limits(&self, project: ProjectId) -> Pending<'_, Vec<RateLimit>> {
+        self.run(|tables| {
+            let limits = tables.tenants.limits.values();
+            Ok(limits.filter(|limit| limit.project == project).cloned().collect())
+        })
+    }
+
+    fn save_rate_limit(&self, limit: RateLimit) -> Pending<'_, ()> {
+        self.run(|tables| {
+            tables.tenants.limits.insert((limit.project, limit.model.clone()), limit);
             Ok(())
         })
     }
@@ -53,29 +100,97 @@ impl TenantStore for Memory {
 
 impl KeyStore for Memory {
     fn key_by_handle(&self, handle: String) -> Pending<'_, Option<KeyRecord>> {
-        self.run(|tables| Ok(tables.keys.values().find(|key| key.handle == handle).cloned()))
+        self.run(|tables| Ok(tables.tenants.keys.values().find(|key| key.handle == handle).cloned()))
     }
 
     fn key(&self, key: KeyId) -> Pending<'_, Option<KeyRecord>> {
-        self.run(|tables| Ok(tables.keys.get(&key).cloned()))
+        self.run(|tables| Ok(tables.tenants.keys.get(&key).cloned()))
     }
 
-    fn keys(&self) -> Pending<'_, Vec<KeyRecord>> {
-        self.run(|tables| Ok(tables.keys.values().cloned().collect()))
+    fn keys(&self, of: KeysOf) -> Pending<'_, Vec<KeyRecord>> {
+        let meant = move |key: &&KeyRecord| match (of, key.owner) {
+            (KeysOf::Project(project), KeyOwner::Project { scope, .. }) => scope.project == project,
+            (KeysOf::Organization(own), KeyOwner::Admin { organization }) => organization == own,
+            (_, KeyOwner::Project { .. } | KeyOwner::Admin { .. } | KeyOwner::Operator) => false,
+        };
+        self.run(|tables| Ok(tables.tenants.keys.values().filter(meant).cloned().collect()))
     }
 
     fn save_key(&self, key: KeyRecord) -> Pending<'_, ()> {
         self.run(|tables| {
-            tables.keys.insert(key.id, key);
+            tables.tenants.keys.insert(key.id, key);
             Ok(())
         })
     }
 
     fn touch_key(&self, key: KeyId, at: UnixMillis) -> Pending<'_, ()> {
         self.run(|tables| {
-            if let Some(key) = tables.keys.get_mut(&key) {
+            if let Some(key) = tables.tenants.keys.get_mut(&key) {
                 key.last_used_at = Some(at);
             }
+            Ok(())
+        })
+    }
+
+    fn signing_keys(&self) -> Pending<'_, Vec<SigningKey>> {
+        self.run(|tables| Ok(tables.tenants.signing_keys.values().cloned().collect()))
+    }
+
+    fn save_signing_key(&self, key: SigningKey) -> Pending<'_, ()> {
+        self.run(|tables| {
+            tables.tenants.signing_keys.insert(key.id, key);
+            Ok(())
+        })
+    }
+}
+
+impl AuditStore for Memory {
+    fn record(&self, entry: AuditEntry) -> Pending<'_, ()> {
+        self.run(|tables| {
+            if tables.tenants.audit.contains_key(&entry.id) {
+                return Err(StoreError::Exists);
+            }
+            tables.tenants.audit.insert(entry.id, entry);
+            Ok(())
+        })
+    }
+
+    fn audit(&self, organization: OrganizationId, query: AuditQuery) -> Pending<'_, AuditPage> {
+        self.run(|tables| {
+            let own = |entry: &&AuditEntry| entry.organization == organization;
+            let log = &tables.tenants.audit;
+            if let Some(after) = query.after
+                && log.get(&after).filter(own).is_none()
+            {
+                return Err(StoreError::NotFound);
+            }
+            let mut entries: Vec<_> =
+                log.values().filter(own).filter(|entry| query.accepts(entry)).cloned().collect();
+            match query.order {
+                Order::Oldest => entries.retain(|entry| query.after.is_none_or(|after| entry.id > after)),
+                Order::Newest => {
+                    entries.reverse();
+                    entries.retain(|entry| query.after.is_none_or(|after| entry.id < after));
+                }
+            }
+            let has_more = entries.len() > query.limit as usize;
+            entries.truncate(query.limit as usize);
+            Ok(AuditPage { entries, has_more })
+        })
+    }
+}
+
+impl AnswerStore for Memory {
+    fn answer(&self, to: AnswerKey, not_before: UnixMillis) -> Pending<'_, Option<Answer>> {
+        self.run(|tables| {
+            let answer = tables.tenants.answers.get(&to);
+            Ok(answer.filter(|answer| answer.answered_at >= not_before).cloned())
+        })
+    }
+
+    fn keep_answer(&self, to: AnswerKey, answer: Answer) -> Pending<'_, ()> {
+        self.run(|tables| {
+            tables.tenants.answers.insert(to, answer);
             Ok(())
         })
     }

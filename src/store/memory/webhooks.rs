@@ -66,6 +66,7 @@ impl EndpointStore for Memory {
             }
             tables.endpoints.remove(&endpoint);
             tables.deliveries.retain(|_, delivery| delivery.endpoint() != Some(endpoint));
+            tables.drop_leases();
             Ok(())
         })
     }
@@ -161,15 +162,21 @@ impl DeliveryStore for Memory {
 
     fn forget_deliveries(&self, before: UnixMillis) -> Pending<'_, u64> {
         self.run(|tables| {
-            let deliveries = &mut tables.webhooks.deliveries;
-            let count = deliveries.len();
-            deliveries.retain(|_, delivery| delivery.created_at >= before);
-            Ok((count - deliveries.len()) as u64)
+            let tables = &mut tables.webhooks;
+            let count = tables.deliveries.len();
+            tables.deliveries.retain(|_, delivery| delivery.created_at >= before);
+            tables.drop_leases();
+            Ok((count - tables.deliveries.len()) as u64)
         })
     }
 }
 
 impl Tables {
+    /// A lease goes with its delivery.
+    fn drop_leases(&mut self) {
+        self.leases.retain(|id, _| self.deliveries.contains_key(id));
+    }
+
     fn claim(&mut self, claim: Claim) -> Vec<Delivery> {
         let mut in_flight: HashMap<String, u32> = HashMap::new();
         self.leases.retain(|_, until| *until > claim.now);

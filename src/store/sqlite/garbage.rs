@@ -79,6 +79,7 @@ pub(super) async fn named(connection: &mut SqliteConnection, left: Left) -> Resu
 async fn forget(connection: &mut SqliteConnection, trim: Trim) -> Result<(), StoreError> {
     let old = [
         ("delete from idempotency_keys where used_at < ?", trim.idempotency_keys),
+        ("delete from answers where answered_at < ?", trim.idempotency_keys),
         ("delete from events where settled = 1 and at < ?", trim.events),
         ("delete from deleted where deleted_at < ?", trim.deleted),
     ];

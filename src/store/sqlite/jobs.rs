@@ -2,9 +2,10 @@
 
 use sqlx::{QueryBuilder, Sqlite as Dialect, SqliteConnection};
 
-use super::Sqlite;
+use super::audit::one_of;
 use super::garbage::{discard, named};
 use super::rows::{all, job, to_json, unavailable};
+use super::{Sqlite, tallies};
 use crate::domain::clock::UnixMillis;
 use crate::domain::event::Event;
 use crate::domain::id::VideoId;
@@ -13,8 +14,8 @@ use crate::domain::key::ProjectScope;
 use crate::domain::usage::UsageRecord;
 use crate::store::garbage::{left_by_deletion, left_by_move};
 use crate::store::{
-    Admission, Admitted, Aged, Change, Garbage, Idempotency, JobPage, JobQuery, JobStore, Left, Order,
-    Pending, Reach, StoreError,
+    Admission, Admitted, Aged, Change, Garbage, Idempotency, JobPage, JobQuery, JobStore, Left, Order, Owner,
+    Pending, Reach, StoreError, Tally,
 };
 
 impl JobStore for Sqlite {
@@ -40,10 +41,10 @@ impl JobStore for Sqlite {
         })
     }
 
-    fn active_jobs(&self, scope: ProjectScope) -> Pending<'_, u32> {
+    fn tally(&self, owner: Owner, at: UnixMillis) -> Pending<'_, Tally> {
         Box::pin(async move {
             let mut connection = self.readers.acquire().await.map_err(unavailable)?;
-            active(&mut connection, scope).await
+            tallies::tally(&mut connection, owner, at).await
         })
     }
 
@@ -78,7 +79,7 @@ impl JobStore for Sqlite {
 }
 
 async fn admit(connection: &mut SqliteConnection, admission: Admission) -> Result<Admitted, StoreError> {
-    let Admission { job, max_active, idempotency } = admission;
+    let Admission { job, gates, idempotency } = admission;
     let scope = ProjectScope { organization: job.organization, project: job.project };
     if let Some(used) = &idempotency
         && let Some(first) = replayed(connection, scope, used).await?
@@ -88,11 +89,7 @@ async fn admit(connection: &mut SqliteConnection, admission: Admission) -> Resul
     if find(connection, Reach::Everywhere, job.id).await?.is_some() {
         return Err(StoreError::Exists);
     }
-    if let Some(limit) = max_active
-        && active(connection, scope).await? >= limit
-    {
-        return Err(StoreError::TooManyActive { limit });
-    }
+    tallies::pass(connection, &job, &gates).await?;
     if let Some(used) = idempotency {
         sqlx::query("insert or replace into idempotency_keys values (?, ?, ?, ?, ?, ?)")
             .bind(job.project.to_string())
@@ -106,7 +103,8 @@ async fn admit(connection: &mut SqliteConnection, admission: Admission) -> Resul
             .map_err(unavailable)?;
     }
     named(connection, Left::Input { video: job.id }).await?;
-    insert(connection, &job).await?;
+    insert(connection, &job, gates.reserve_ms).await?;
+    tallies::admitted(connection, &job, gates.reserve_ms).await?;
     Ok(Admitted::New)
 }
 
@@ -132,11 +130,11 @@ async fn replayed(
     if fingerprint == used.fingerprint { Ok(Some(first)) } else { Err(StoreError::KeyReused) }
 }
 
-async fn insert(connection: &mut SqliteConnection, job: &Job) -> Result<(), StoreError> {
+async fn insert(connection: &mut SqliteConnection, job: &Job, reserve_ms: u64) -> Result<(), StoreError> {
     let spec = &job.request.spec;
     sqlx::query(
-        "insert into jobs (id, organization, project, key_id, state, model, operation, created_at, request, status)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into jobs (id, organization, project, key_id, state, model, operation, created_at, request, status, reserved_ms)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(job.id.to_string())
     .bind(job.organization.to_string())
@@ -148,6 +146,7 @@ async fn insert(connection: &mut SqliteConnection, job: &Job) -> Result<(), Stor
     .bind(job.created_at.0 as i64)
     .bind(to_json(&job.request)?)
     .bind(to_json(&job.status)?)
+    .bind(reserve_ms as i64)
     .execute(connection)
     .await
     .map_err(unavailable)?;
@@ -169,6 +168,7 @@ async fn make(connection: &mut SqliteConnection, change: Change) -> Result<Job, 
         .execute(&mut *connection)
         .await
         .map_err(unavailable)?;
+    tallies::moved(connection, &before, &job).await?;
     if let Some(kind) = kind {
         let event = Event { id: change.event, kind, project: job.project, video: job.id, at: change.at };
         tell(connection, &event).await?;
@@ -180,6 +180,7 @@ async fn make(connection: &mut SqliteConnection, change: Change) -> Result<Job, 
         && let Some(record) = UsageRecord::of(&job)
     {
         book(connection, &record).await?;
+        tallies::booked(connection, &record).await?;
     }
     Ok(job)
 }
@@ -299,6 +300,9 @@ fn narrow(sql: &mut QueryBuilder<Dialect>, query: &JobQuery) {
             .push_bind(value.clone())
             .push(")");
     }
+    if let Some(ids) = &filter.ids {
+        one_of(sql, "id", ids.iter().map(ToString::to_string));
+    }
 }
 
 async fn was_of_project(
@@ -316,16 +320,6 @@ async fn was_of_project(
     .await
     .map_err(unavailable)?;
     Ok(known.is_some())
-}
-
-async fn active(connection: &mut SqliteConnection, scope: ProjectScope) -> Result<u32, StoreError> {
-    let count: i64 =
-        sqlx::query_scalar("select count(*) from jobs where project = ? and finished_at is null")
-            .bind(scope.project.to_string())
-            .fetch_one(connection)
-            .await
-            .map_err(unavailable)?;
-    Ok(count as u32)
 }
 
 async fn find(

@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file in WAL mode, fully synced at every commit.
 //! One connection writes and commits for everyone who waits (`writer`); a few others read.
 
+mod audit;
 mod deliveries;
 mod endpoints;
 mod files;
@@ -9,6 +10,7 @@ mod jobs;
 mod open;
 mod records;
 mod rows;
+mod tallies;
 mod tenants;
 mod writer;
 

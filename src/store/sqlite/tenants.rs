@@ -1,18 +1,24 @@
-//! Tenants and keys in SQL.
+//! Tenants, their limits and keys in SQL.
 
 use serde::de::DeserializeOwned;
 
 use super::Sqlite;
 use super::rows::{all, from_json, json, to_json, unavailable};
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::{KeyId, OrganizationId, ProjectId};
-use crate::domain::key::KeyRecord;
+use crate::domain::id::{KeyId, OrganizationId, ProjectId, ServiceAccountId};
+use crate::domain::key::{KeyOwner, KeyRecord};
+use crate::domain::limits::RateLimit;
 use crate::domain::tenant::{Organization, Project, ServiceAccount};
-use crate::store::{KeyStore, Pending, StoreError, TenantStore};
+use crate::domain::token::SigningKey;
+use crate::store::{KeyStore, KeysOf, Pending, StoreError, TenantStore};
 
 impl TenantStore for Sqlite {
     fn organizations(&self) -> Pending<'_, Vec<Organization>> {
-        self.records("select record from organizations order by id", None)
+        self.records_of("select record from organizations order by id", None)
+    }
+
+    fn organization(&self, organization: OrganizationId) -> Pending<'_, Option<Organization>> {
+        self.record_of("select record from organizations where id = ?", organization.to_string())
     }
 
     fn save_organization(&self, organization: Organization) -> Pending<'_, ()> {
@@ -22,11 +28,11 @@ impl TenantStore for Sqlite {
 
     fn projects(&self, organization: OrganizationId) -> Pending<'_, Vec<Project>> {
         let sql = "select record from projects where organization = ? order by id";
-        self.records(sql, Some(organization.to_string()))
+        self.records_of(sql, Some(organization.to_string()))
     }
 
     fn project(&self, project: ProjectId) -> Pending<'_, Option<Project>> {
-        self.record("select record from projects where id = ?", project.to_string())
+        self.record_of("select record from projects where id = ?", project.to_string())
     }
 
     fn save_project(&self, project: Project) -> Pending<'_, ()> {
@@ -35,31 +41,65 @@ impl TenantStore for Sqlite {
     }
 
     fn accounts(&self, project: ProjectId) -> Pending<'_, Vec<ServiceAccount>> {
-        self.records("select record from accounts where project = ? order by id", Some(project.to_string()))
+        self.records_of(
+            "select record from accounts where project = ? order by id",
+            Some(project.to_string()),
+        )
     }
 
     fn save_account(&self, account: ServiceAccount) -> Pending<'_, ()> {
         let values = [account.id.to_string(), account.project.to_string()];
         self.save("insert or replace into accounts values (?, ?, ?)", values, to_json(&account))
     }
+
+    fn delete_account(&self, account: ServiceAccountId) -> Pending<'_, ()> {
+        Box::pin(self.writer.run(move |connection| {
+            Box::pin(async move {
+                let sql = "delete from accounts where id = ?";
+                sqlx::query(sql).bind(account.to_string()).execute(connection).await.map_err(unavailable)?;
+                Ok(())
+            })
+        }))
+    }
+
+    fn rate_limits(&self, project: ProjectId) -> Pending<'_, Vec<RateLimit>> {
+        let sql = "select record from rate_limits where project = ? order by model";
+        self.records_of(sql, Some(project.to_string()))
+    }
+
+    fn save_rate_limit(&self, limit: RateLimit) -> Pending<'_, ()> {
+        let model = limit.model.as_ref().map_or_else(String::new, ToString::to_string);
+        let values = [limit.project.to_string(), model];
+        self.save("insert or replace into rate_limits values (?, ?, ?)", values, to_json(&limit))
+    }
 }
 
 impl KeyStore for Sqlite {
     fn key_by_handle(&self, handle: String) -> Pending<'_, Option<KeyRecord>> {
-        self.record("select record from keys where handle = ?", handle)
+        self.record_of("select record from keys where handle = ?", handle)
     }
 
     fn key(&self, key: KeyId) -> Pending<'_, Option<KeyRecord>> {
-        self.record("select record from keys where id = ?", key.to_string())
+        self.record_of("select record from keys where id = ?", key.to_string())
     }
 
-    fn keys(&self) -> Pending<'_, Vec<KeyRecord>> {
-        self.records("select record from keys order by id", None)
+    fn keys(&self, of: KeysOf) -> Pending<'_, Vec<KeyRecord>> {
+        let owner = match of {
+            KeysOf::Project(project) => project.to_string(),
+            KeysOf::Organization(organization) => organization.to_string(),
+        };
+        self.records_of("select record from keys where owner = ? order by id", Some(owner))
     }
 
     fn save_key(&self, key: KeyRecord) -> Pending<'_, ()> {
-        let values = [key.id.to_string(), key.handle.clone()];
-        self.save("insert or replace into keys values (?, ?, ?)", values, to_json(&key))
+        let owner = match key.owner {
+            KeyOwner::Project { scope, .. } => scope.project.to_string(),
+            KeyOwner::Admin { organization } => organization.to_string(),
+            KeyOwner::Operator => String::new(),
+        };
+        let values = [key.id.to_string(), key.handle.clone(), owner];
+        let sql = "insert or replace into keys (id, handle, owner, record) values (?, ?, ?, ?)";
+        self.save(sql, values, to_json(&key))
     }
 
     fn touch_key(&self, key: KeyId, at: UnixMillis) -> Pending<'_, ()> {
@@ -75,10 +115,23 @@ impl KeyStore for Sqlite {
             })
         }))
     }
+
+    fn signing_keys(&self) -> Pending<'_, Vec<SigningKey>> {
+        self.records_of("select record from signing_keys order by id", None)
+    }
+
+    fn save_signing_key(&self, key: SigningKey) -> Pending<'_, ()> {
+        let values = [key.id.to_string()];
+        self.save("insert or replace into signing_keys values (?, ?)", values, to_json(&key))
+    }
 }
 
 impl Sqlite {
-    fn record<T: DeserializeOwned + Send>(&self, sql: &'static str, key: String) -> Pending<'_, Option<T>> {
+    fn record_of<T: DeserializeOwned + Send>(
+        &self,
+        sql: &'static str,
+        key: String,
+    ) -> Pending<'_, Option<T>> {
         Box::pin(async move {
             let text: Option<String> =
                 sqlx::query_scalar(sql).bind(key).fetch_optional(&self.readers).await.map_err(unavailable)?;
@@ -86,7 +139,7 @@ impl Sqlite {
         })
     }
 
-    fn records<T: DeserializeOwned + Send>(
+    fn records_of<T: DeserializeOwned + Send>(
         &self,
         sql: &'static str,
         key: Option<String>,

@@ -18,7 +18,7 @@ use crate::domain::sample;
 use crate::domain::webhook::{EndpointTarget, MAX_IN_FLIGHT};
 use crate::metrics::{KnownLabels, Metrics};
 use crate::net::{Lookup, Names, Outgoing, Policy, PolicySettings};
-use crate::store::{Admission, Change, DeliveryQuery, JobStore, Memory, Store};
+use crate::store::{Admission, Change, DeliveryQuery, Gates, JobStore, Memory, Store};
 
 /// Longer than any of these tests takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -158,7 +158,10 @@ impl Bench {
     async fn end_a_job(&self, number: u64, callback_url: Option<String>) -> Job {
         let mut job = sample::job(1, number);
         job.request.callback_url = callback_url;
-        self.store.admit(Admission { job: job.clone(), max_active: None, idempotency: None }).await.unwrap();
+        self.store
+            .admit(Admission { job: job.clone(), gates: Gates::default(), idempotency: None })
+            .await
+            .unwrap();
         let event = EventId::new(number, [7; crate::domain::id::ID_RANDOM_BYTES]);
         let at = self.clock.now();
         let change = Change { reach: Reach::Everywhere, video: job.id, step: Move::Cancel, at, event };

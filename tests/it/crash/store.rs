@@ -13,7 +13,7 @@ use wanserve::domain::stage::Stage;
 use wanserve::domain::video::VideoSpec;
 use wanserve::scheduler::{SystemClock, SystemRandom};
 use wanserve::storage::{Body, Key, Local, Storage};
-use wanserve::store::{Admission, Change, JobStore, Reach, Sqlite};
+use wanserve::store::{Admission, Change, Gates, JobStore, Reach, Sqlite};
 
 use super::checker::check;
 use super::victim::{FOLDER, Promise, Victim};
@@ -121,7 +121,7 @@ impl Work {
             },
             status: JobStatus::new(now),
         };
-        let admission = Admission { job: job.clone(), max_active: None, idempotency: None };
+        let admission = Admission { job: job.clone(), gates: Gates::default(), idempotency: None };
         self.store.admit(admission).await.unwrap();
         Promise::Admitted(job.id.to_string()).make();
         job

@@ -8,6 +8,7 @@ mod canary;
 mod clip;
 mod commands;
 mod kill;
+mod operator;
 pub(crate) mod program;
 mod remote;
 mod stop;

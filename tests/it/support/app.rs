@@ -7,16 +7,16 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use wanserve::api::{Api, ContentDelivery, InFlightKeys, LinkSigner, RateLimiter, Readiness};
+use wanserve::api::{Api, ContentDelivery, InFlightKeys, LinkSigner, RateLimiter, Readiness, RetryGuard};
 use wanserve::domain::clock::{Clock, Random};
 use wanserve::domain::id::{OrganizationId, ProjectId, ServiceAccountId};
 use wanserve::domain::key::{KeyOwner, ProjectScope, Scope};
-use wanserve::domain::limits::Limits;
+use wanserve::domain::limits::{Allowance, Limits};
 use wanserve::domain::model::{Capabilities, ModelId};
 use wanserve::domain::request::{DeployedModel, ModelCatalog};
 use wanserve::domain::size::{AspectRatio, Resolution};
 use wanserve::domain::video::{AttentionType, Operation};
-use wanserve::jobs::{Jobs, JobsParts, KeyTerms, Keys, Pepper};
+use wanserve::jobs::{AuditLog, Jobs, JobsParts, KeyTerms, Keys, Pepper, Tenants, Tokens};
 use wanserve::media::PictureDecoder;
 use wanserve::metrics::{KnownLabels, Metrics};
 use wanserve::net::{Outgoing, Policy, PolicySettings, SystemNames};
@@ -35,10 +35,17 @@ const WORKER_TOKEN: &str = "worker-token-of-the-tests";
 
 /// What tests have that are not about limits.
 const UNLIMITED: Limits = Limits {
-    creates_per_minute: None,
-    reads_per_minute: None,
-    content_per_minute: None,
-    active_jobs: None,
+    project: Allowance {
+        creates_per_minute: None,
+        creates_per_day: None,
+        reads_per_minute: None,
+        content_per_minute: None,
+        active_jobs: None,
+        running_jobs: None,
+        gpu_seconds_per_day: None,
+        gpu_seconds_per_month: None,
+    },
+    admin_per_minute: None,
     wrong_keys_per_minute: None,
 };
 
@@ -110,8 +117,19 @@ impl TestApp {
         };
         let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         tokio::spawn(Dispatcher::new(courier.clone(), wake.clone()).run(stop.clone()));
+        let limits = setup.limits.unwrap_or(UNLIMITED);
         let api = Api {
             jobs,
+            tokens: Tokens::new(
+                store.clone(),
+                keys.clone(),
+                clock.clone(),
+                random.clone(),
+                b"signing secret",
+                "wanserve",
+            ),
+            tenants: Tenants::new(store.clone(), clock.clone(), limits.project),
+            audit: AuditLog::new(store.clone(), clock.clone(), random.clone()),
             store,
             outgoing: courier.outgoing.clone(),
             pictures: PictureDecoder::new(env!("CARGO_BIN_EXE_wanserve").into()),
@@ -138,11 +156,18 @@ impl TestApp {
             delivery: ContentDelivery::Proxy,
             public_url: None,
             links: LinkSigner::new(b"links".to_vec()),
-            rates: RateLimiter::new(setup.limits.unwrap_or(UNLIMITED), &clock),
+            retries: RetryGuard::default(),
+            sealer: SecretBox::new(b"pepper"),
+            rates: RateLimiter::new(limits, &clock),
         };
         let state = web::Data::new(api);
         let public = HttpServer::new(move || wanserve::api::app(state.clone()));
-        let public = public.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+        let public = public
+            .on_connect(wanserve::api::remember_client)
+            .workers(1)
+            .disable_signals()
+            .bind("127.0.0.1:0")
+            .unwrap();
         let workers = scheduler.clone();
         let internal = HttpServer::new(move || {
             let access = WorkerAccess::Token(WORKER_TOKEN.to_owned());

@@ -77,3 +77,35 @@ async fn parallel_repetitions_make_one_job() {
     ids.dedup();
     assert_eq!(ids.len(), 1);
 }
+
+/// A try of an SDK that numbers its tries and sends no key.
+fn tried(client: &Client, count: u32, wait: &str) -> reqwest::RequestBuilder {
+    let body = json!({ "prompt": "x", "num_steps": 1 });
+    let request = client.request(Method::POST, &format!("{PATH}{wait}"));
+    request.header("x-stainless-retry-count", count.to_string()).json(&body)
+}
+
+#[tokio::test]
+async fn a_retry_whose_client_had_gone_is_given_the_job_of_the_first_try() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let _worker = app.worker(Script::Hold).await;
+    let gone = tokio::spawn(tried(&client, 0, "?wait=60").send());
+    let list = client
+        .until_at("/v1/videos", |page| page["data"].as_array().is_some_and(|data| data.len() == 1))
+        .await;
+    gone.abort();
+    let job = list["data"][0]["id"].clone();
+    // The connection goes with the task; its end is on its way before the next request is.
+    assert!(gone.await.unwrap_err().is_cancelled());
+    let again = Answer::of(tried(&client, 1, "")).await;
+    assert_eq!(
+        (again.json()["id"].clone(), again.header("idempotent-replayed")),
+        (job.clone(), Some("true"))
+    );
+    let other = Answer::of(tried(&client, 1, "")).await;
+    assert_ne!(other.json()["id"], job, "one retry of each number is told");
+    let heard = Answer::of(tried(&client, 0, "")).await;
+    let next = Answer::of(tried(&client, 1, "")).await;
+    assert_ne!(heard.json()["id"], next.json()["id"], "what was answered is not repeated");
+}

@@ -1,24 +1,29 @@
 //! `/v1/organization/projects/{project}/service_accounts…`: what keys belong to.
 
-use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 
-use super::{account, cut, open_project, project, scope_of, take_name};
+use super::{account, cut, note, open_project, project, scope_of, take_name};
 use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
 use crate::api::body::{self, Accepts, Limits};
-use crate::api::dto::{AccountObject, ListObject, NewKeyObject, ServiceAccountBody, ServiceAccountList};
+use crate::api::dto::{
+    AccountObject, DeletedObject, ListObject, NewKeyObject, ProjectBody, ServiceAccountBody,
+    ServiceAccountList,
+};
 use crate::api::errors::ApiError;
 use crate::api::paging::Page;
 use crate::api::query::Query;
 use crate::api::state::Api;
+use crate::domain::audit::AuditKind;
 use crate::domain::id::ServiceAccountId;
 use crate::domain::key::{KeyOwner, Scope};
 use crate::domain::tenant::ServiceAccount;
 use crate::jobs::KeyTerms;
+use crate::store::KeysOf;
 
 /// Make a service account
 ///
 /// A key for everything comes with it, unless only the account is wanted.
-#[utoipa::path(operation_id = "create-project-service-account", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path)), request_body(content = ServiceAccountBody, content_type = "application/json"), responses((status = 200, description = "The account.", body = AccountObject)))]
+#[utoipa::path(operation_id = "create-project-service-account", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path)), request_body(content = ServiceAccountBody, content_type = "application/json", example = json!({"name": "backend"})), responses((status = 200, description = "The account.", body = AccountObject)))]
 #[post("/v1/organization/projects/{project_id}/service_accounts")]
 pub(crate) async fn create_account(
     admin: Admin<WriteOrganization>,
@@ -40,12 +45,16 @@ pub(crate) async fn create_account(
         created_at: now,
     };
     api.store.save_account(account.clone()).await?;
+    let kind = AuditKind::ServiceAccountCreated;
+    note(&api, &admin, Some(project.id), kind, account.id, Some(name.clone())).await?;
     let key = if without_key {
         None
     } else {
         let owner = KeyOwner::Project { scope: scope_of(&project), account: account.id };
         let terms = KeyTerms { name, owner, scopes: vec![Scope::All], expires_at: None };
         let (record, text) = api.keys.create(terms).await?;
+        let detail = Some(record.name.clone());
+        note(&api, &admin, Some(project.id), AuditKind::ApiKeyCreated, record.id, detail).await?;
         Some(NewKeyObject::new(&record, &text))
     };
     Ok(HttpResponse::Ok().json(AccountObject::new(&account, key)))
@@ -78,4 +87,52 @@ pub(crate) async fn get_account(
     let (project_id, account_id) = path.into_inner();
     let project = project(&api, &admin, &project_id).await?;
     Ok(HttpResponse::Ok().json(AccountObject::new(&account(&api, &project, &account_id).await?, None)))
+}
+
+/// Rename a service account
+#[utoipa::path(operation_id = "update-project-service-account", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("service_account_id" = String, Path)), request_body(content = ProjectBody, content_type = "application/json", example = json!({"name": "front end"})), responses((status = 200, description = "The account.", body = AccountObject)))]
+#[post("/v1/organization/projects/{project_id}/service_accounts/{service_account_id}")]
+pub(crate) async fn update_account(
+    admin: Admin<WriteOrganization>,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let (project_id, account_id) = path.into_inner();
+    let mut fields = body::read(&request, payload, Accepts::Json, Limits::PLAIN).await?;
+    let name = take_name(&mut fields)?;
+    fields.finish()?;
+    let project = open_project(&api, &admin, &project_id).await?;
+    let account = ServiceAccount { name, ..account(&api, &project, &account_id).await? };
+    api.store.save_account(account.clone()).await?;
+    let (kind, name) = (AuditKind::ServiceAccountUpdated, account.name.clone());
+    note(&api, &admin, Some(project.id), kind, account.id, Some(name)).await?;
+    Ok(HttpResponse::Ok().json(AccountObject::new(&account, None)))
+}
+
+/// Delete a service account
+///
+/// Its keys stop working.
+#[utoipa::path(operation_id = "delete-project-service-account", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("service_account_id" = String, Path)), responses((status = 200, description = "It is gone, and its keys open nothing.", body = DeletedObject)))]
+#[delete("/v1/organization/projects/{project_id}/service_accounts/{service_account_id}")]
+pub(crate) async fn delete_account(
+    admin: Admin<WriteOrganization>,
+    path: web::Path<(String, String)>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let (project_id, account_id) = path.into_inner();
+    let project = project(&api, &admin, &project_id).await?;
+    let gone = account(&api, &project, &account_id).await?;
+    for record in api.store.keys(KeysOf::Project(project.id)).await? {
+        let its = matches!(record.owner, KeyOwner::Project { account, .. } if account == gone.id);
+        if its && record.revoked_at.is_none() {
+            api.keys.revoke(record.id).await?;
+        }
+    }
+    api.store.delete_account(gone.id).await?;
+    let kind = AuditKind::ServiceAccountDeleted;
+    note(&api, &admin, Some(project.id), kind, gone.id, Some(gone.name)).await?;
+    let object = "organization.project.service_account.deleted";
+    Ok(HttpResponse::Ok().json(DeletedObject { id: gone.id.to_string(), object, deleted: true }))
 }

@@ -1,30 +1,32 @@
 //! `/v1/organization/projects/{project}/api_keys…`: made, listed, rotated, revoked. A value is shown once.
 
-use std::time::Duration;
-
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 
-use super::{account, check_name, cut, missing, open_project, project, scope_of};
+use super::{
+    account, check_name, cut, missing, note, open_project, project, scope_of, take_scopes, take_seconds,
+};
 use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
-use crate::api::body::{self, Accepts, Fields, Limits};
+use crate::api::body::{self, Accepts, Limits};
 use crate::api::dto::{
-    ApiKeyBody, ApiKeyList, DeletedKeyObject, KeyObject, ListObject, NewKeyObject, RotateKeyBody,
+    ApiKeyBody, ApiKeyList, DeletedObject, KeyObject, ListObject, NewKeyObject, RotateKeyBody,
 };
 use crate::api::errors::ApiError;
 use crate::api::paging::Page;
 use crate::api::query::Query;
 use crate::api::state::Api;
+use crate::domain::audit::AuditKind;
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, ServiceAccountId};
 use crate::domain::key::{KeyOwner, KeyRecord, Scope};
 use crate::domain::tenant::Project;
 use crate::jobs::KeyTerms;
+use crate::store::KeysOf;
 
 /// The longest time that an old key works beside its successor: a week.
 const MAX_OVERLAP_SECONDS: u64 = 604_800;
 
 /// Make a key
-#[utoipa::path(operation_id = "create-project-service-account-api-key", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("service_account_id" = String, Path)), request_body(content = ApiKeyBody, content_type = "application/json"), responses((status = 200, description = "The key with its value.", body = NewKeyObject)))]
+#[utoipa::path(operation_id = "create-project-service-account-api-key", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("service_account_id" = String, Path)), request_body(content = ApiKeyBody, content_type = "application/json", example = json!({"name": "reader", "scopes": ["videos.read"], "expires_in_seconds": 86400})), responses((status = 200, description = "The key with its value.", body = NewKeyObject)))]
 #[post("/v1/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys")]
 pub(crate) async fn create_key(
     admin: Admin<WriteOrganization>,
@@ -36,7 +38,7 @@ pub(crate) async fn create_key(
     let (project_id, account_id) = path.into_inner();
     let mut fields = body::read(&request, payload, Accepts::Json, Limits::PLAIN).await?;
     let name = fields.text("name")?.map(check_name).transpose()?.unwrap_or_default();
-    let scopes = take_scopes(&mut fields)?;
+    let scopes = take_scopes(&mut fields, &Scope::PROJECT)?;
     let life = take_seconds(&mut fields, "expires_in_seconds", 1..=u64::from(u32::MAX))?;
     fields.finish()?;
     let project = open_project(&api, &admin, &project_id).await?;
@@ -44,6 +46,8 @@ pub(crate) async fn create_key(
     let owner = KeyOwner::Project { scope: scope_of(&project), account: account.id };
     let expires_at = life.map(|life| api.clock.now().after(life));
     let (record, text) = api.keys.create(KeyTerms { name, owner, scopes, expires_at }).await?;
+    note(&api, &admin, Some(project.id), AuditKind::ApiKeyCreated, record.id, Some(record.name.clone()))
+        .await?;
     Ok(HttpResponse::Ok().json(NewKeyObject::new(&record, &text)))
 }
 
@@ -58,14 +62,10 @@ pub(crate) async fn list_keys(
 ) -> Result<HttpResponse, ApiError> {
     let page = Page::<KeyId>::of(&Query::of(&request)?)?;
     let project = project(&api, &admin, &id).await?;
-    let keys = api.store.keys().await?.into_iter().filter(|record| belongs(record, &project));
-    let (keys, has_more) = cut(keys.collect(), &page, |record: &KeyRecord| record.id)?;
-    let accounts = api.store.accounts(project.id).await?;
-    let data = keys.iter().map(|record| {
-        let owner = accounts.iter().find(|account| Some(account.id) == account_of(record));
-        KeyObject::new(record, owner)
-    });
-    Ok(HttpResponse::Ok().json(ListObject::new(data.collect(), has_more, KeyObject::id)))
+    let keys = api.store.keys(KeysOf::Project(project.id)).await?;
+    let (keys, has_more) = cut(keys, &page, |record: &KeyRecord| record.id)?;
+    let data = objects(&api, &project, &keys).await?;
+    Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, KeyObject::id)))
 }
 
 /// Read a key
@@ -79,13 +79,11 @@ pub(crate) async fn get_key(
     let (project_id, key_id) = path.into_inner();
     let project = project(&api, &admin, &project_id).await?;
     let record = key(&api, &project, &key_id).await?;
-    let accounts = api.store.accounts(project.id).await?;
-    let owner = accounts.iter().find(|account| Some(account.id) == account_of(&record));
-    Ok(HttpResponse::Ok().json(KeyObject::new(&record, owner)))
+    Ok(HttpResponse::Ok().json(objects(&api, &project, &[record]).await?.remove(0)))
 }
 
 /// Revoke a key
-#[utoipa::path(operation_id = "delete-project-api-key", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("api_key_id" = String, Path)), responses((status = 200, description = "It works no more.", body = DeletedKeyObject)))]
+#[utoipa::path(operation_id = "delete-project-api-key", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("api_key_id" = String, Path)), responses((status = 200, description = "It works no more.", body = DeletedObject)))]
 #[delete("/v1/organization/projects/{project_id}/api_keys/{api_key_id}")]
 pub(crate) async fn delete_key(
     admin: Admin<WriteOrganization>,
@@ -99,14 +97,15 @@ pub(crate) async fn delete_key(
         return Err(missing());
     }
     api.keys.revoke(record.id).await?;
+    note(&api, &admin, Some(project.id), AuditKind::ApiKeyDeleted, record.id, Some(record.name)).await?;
     let object = "organization.project.api_key.deleted";
-    Ok(HttpResponse::Ok().json(DeletedKeyObject { id: record.id.to_string(), object, deleted: true }))
+    Ok(HttpResponse::Ok().json(DeletedObject { id: record.id.to_string(), object, deleted: true }))
 }
 
 /// Rotate a key
 ///
 /// A new key with the same rights; the old one works for the overlap only.
-#[utoipa::path(operation_id = "rotate-project-api-key", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("api_key_id" = String, Path)), request_body(content = RotateKeyBody, content_type = "application/json"), responses((status = 200, description = "The new key with its value.", body = NewKeyObject)))]
+#[utoipa::path(operation_id = "rotate-project-api-key", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("api_key_id" = String, Path)), request_body(content = RotateKeyBody, content_type = "application/json", example = json!({"overlap_seconds": 3600})), responses((status = 200, description = "The new key with its value.", body = NewKeyObject)))]
 #[post("/v1/organization/projects/{project_id}/api_keys/{api_key_id}/rotate")]
 pub(crate) async fn rotate_key(
     admin: Admin<WriteOrganization>,
@@ -138,9 +137,11 @@ pub(crate) async fn rotate_key(
         Some(overlap) => {
             let end: UnixMillis = api.clock.now().after(overlap);
             let end = old.expires_at.map_or(end, |expiry| expiry.min(end));
-            api.store.save_key(KeyRecord { expires_at: Some(end), ..old }).await?;
+            api.keys.save(KeyRecord { expires_at: Some(end), ..old }).await?;
         }
     }
+    let successor = Some(record.id.to_string());
+    note(&api, &admin, Some(project.id), AuditKind::ApiKeyRotated, key_id, successor).await?;
     Ok(HttpResponse::Ok().json(NewKeyObject::new(&record, &text)))
 }
 
@@ -153,34 +154,19 @@ fn belongs(record: &KeyRecord, project: &Project) -> bool {
     matches!(record.owner, KeyOwner::Project { scope, .. } if scope.project == project.id)
 }
 
-fn account_of(record: &KeyRecord) -> Option<crate::domain::id::ServiceAccountId> {
+/// The keys of a project with their owners.
+async fn objects(api: &Api, project: &Project, keys: &[KeyRecord]) -> Result<Vec<KeyObject>, ApiError> {
+    let accounts = api.store.accounts(project.id).await?;
+    let object = |record| {
+        let owner = accounts.iter().find(|account| Some(account.id) == account_of(record));
+        KeyObject::new(record, owner)
+    };
+    Ok(keys.iter().map(object).collect())
+}
+
+fn account_of(record: &KeyRecord) -> Option<ServiceAccountId> {
     match record.owner {
         KeyOwner::Project { account, .. } => Some(account),
         KeyOwner::Admin { .. } | KeyOwner::Operator => None,
     }
-}
-
-/// Scopes of a project key; none named is all.
-fn take_scopes(fields: &mut Fields) -> Result<Vec<Scope>, ApiError> {
-    let Some(names) = fields.text_list("scopes")?.filter(|names| !names.is_empty()) else {
-        return Ok(vec![Scope::All]);
-    };
-    let known = |name: &String| {
-        let mut scopes = Scope::PROJECT.into_iter().chain([Scope::All]);
-        let message = format!("there is no scope `{name}` for keys of a project");
-        scopes.find(|scope| scope.as_str() == name).ok_or_else(|| ApiError::invalid_value("scopes", message))
-    };
-    names.iter().map(known).collect()
-}
-
-fn take_seconds(
-    fields: &mut Fields,
-    name: &str,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<Option<Duration>, ApiError> {
-    let Some(seconds) = fields.integer(name)? else { return Ok(None) };
-    let good = u64::try_from(seconds).ok().filter(|seconds| range.contains(seconds));
-    let message = format!("`{name}` must be {} to {}", range.start(), range.end());
-    good.map(|seconds| Some(Duration::from_secs(seconds)))
-        .ok_or_else(|| ApiError::invalid_value(name, message))
 }

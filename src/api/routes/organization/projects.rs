@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 
-use super::{cut, missing, project, scope_of, take_name};
+use super::{cut, missing, note, project, scope_of, take_name};
 use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
 use crate::api::body::{self, Accepts, Limits};
 use crate::api::dto::{ListObject, ProjectBody, ProjectList, ProjectObject};
@@ -10,17 +10,17 @@ use crate::api::errors::ApiError;
 use crate::api::paging::Page;
 use crate::api::query::Query;
 use crate::api::state::Api;
+use crate::domain::audit::AuditKind;
 use crate::domain::id::ProjectId;
 use crate::domain::job::JobState;
-use crate::domain::key::KeyOwner;
 use crate::domain::tenant::Project;
-use crate::store::{JobFilter, JobQuery};
+use crate::store::{JobFilter, JobQuery, KeysOf};
 
 /// Jobs that are cancelled in one go when a project is closed.
 const CANCEL_BATCH: u32 = 100;
 
 /// Make a project
-#[utoipa::path(operation_id = "create-project", tag = "Administration", security(("adminBearer" = [])), request_body(content = ProjectBody, content_type = "application/json"), responses((status = 200, description = "The project.", body = ProjectObject)))]
+#[utoipa::path(operation_id = "create-project", tag = "Administration", security(("adminBearer" = [])), request_body(content = ProjectBody, content_type = "application/json", example = json!({"name": "demo"})), responses((status = 200, description = "The project.", body = ProjectObject)))]
 #[post("/v1/organization/projects")]
 pub(crate) async fn create_project(
     admin: Admin<WriteOrganization>,
@@ -40,6 +40,8 @@ pub(crate) async fn create_project(
         archived_at: None,
     };
     api.store.save_project(project.clone()).await?;
+    let name = Some(project.name.clone());
+    note(&api, &admin, Some(project.id), AuditKind::ProjectCreated, project.id, name).await?;
     Ok(HttpResponse::Ok().json(ProjectObject::new(&project)))
 }
 
@@ -82,7 +84,7 @@ pub(crate) async fn get_project(
 }
 
 /// Rename a project
-#[utoipa::path(operation_id = "modify-project", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path)), request_body(content = ProjectBody, content_type = "application/json"), responses((status = 200, description = "The project.", body = ProjectObject)))]
+#[utoipa::path(operation_id = "modify-project", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path)), request_body(content = ProjectBody, content_type = "application/json", example = json!({"name": "demo 2"})), responses((status = 200, description = "The project.", body = ProjectObject)))]
 #[post("/v1/organization/projects/{project_id}")]
 pub(crate) async fn update_project(
     admin: Admin<WriteOrganization>,
@@ -96,6 +98,8 @@ pub(crate) async fn update_project(
     fields.finish()?;
     let project = Project { name, ..project(&api, &admin, &id).await? };
     api.store.save_project(project.clone()).await?;
+    let name = Some(project.name.clone());
+    note(&api, &admin, Some(project.id), AuditKind::ProjectUpdated, project.id, name).await?;
     Ok(HttpResponse::Ok().json(ProjectObject::new(&project)))
 }
 
@@ -112,15 +116,16 @@ pub(crate) async fn archive_project(
     let mut project = project(&api, &admin, &id).await?;
     project.archived_at.get_or_insert(api.clock.now());
     api.store.save_project(project.clone()).await?;
+    api.tenants.changed();
+    note(&api, &admin, Some(project.id), AuditKind::ProjectArchived, project.id, None).await?;
     revoke_keys(&api, &project).await?;
     cancel_queued(&api, &project).await?;
     Ok(HttpResponse::Ok().json(ProjectObject::new(&project)))
 }
 
 async fn revoke_keys(api: &Api, project: &Project) -> Result<(), ApiError> {
-    for record in api.store.keys().await? {
-        let ours = matches!(record.owner, KeyOwner::Project { scope, .. } if scope.project == project.id);
-        if ours && record.revoked_at.is_none() {
+    for record in api.store.keys(KeysOf::Project(project.id)).await? {
+        if record.revoked_at.is_none() {
             api.keys.revoke(record.id).await.map_err(|_| missing())?;
         }
     }

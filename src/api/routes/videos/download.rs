@@ -93,7 +93,12 @@ pub(crate) async fn download_signed(
     });
     let gone = || ApiError::new(ErrorCode::ResourceNotFound, "the address is not valid, or not any more");
     let target = signed.ok_or_else(gone)?;
-    if let Some(wait) = api.rates.take(RouteClass::Content, target.scope.project).wait {
+    let tenant = api.tenants.get(target.scope).await?;
+    let standing = api.rates.take(RouteClass::Content, target.scope.project, &tenant.allowance);
+    if tenant.closed.is_some() {
+        return Err(gone());
+    }
+    if let Some(wait) = standing.requests.wait {
         return Err(too_many("the project's files are asked for too often", wait));
     }
     let content = api.jobs.content(target.scope, target.video, target.variant).await?;

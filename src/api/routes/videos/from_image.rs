@@ -14,7 +14,7 @@ use crate::api::state::Api;
 #[utoipa::path(
     operation_id = "createVideoFromImage",
     tag = "Videos",
-    request_body(content((FromImageBody = "multipart/form-data"), (FromImageBody = "application/json"))),
+    request_body(content((FromImageBody = "multipart/form-data"), (FromImageBody = "application/json", example = json!({"prompt": "The ball rolls to the right.", "num_steps": 1, "num_frames": 17, "image": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAT0lEQVR42u3PQQkAAAgEsItjCPtjLCP4FgYrsEzXaxEQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQuCyzhMEP4ZeyawAAAABJRU5ErkJggg=="})))),
     params(("wait" = Option<u32>, Query, maximum = 60, description = "Answer when the job is over, or after this many seconds.")),
     responses((status = 200, description = "The job; with `stream`, its events.", content((VideoObject = "application/json"), (String = "text/event-stream")))),
 )]

@@ -38,7 +38,7 @@ pub(crate) async fn list_videos(
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::of(&request)?;
     let page = Page::of(&query)?;
-    let filter = filter(&query)?;
+    let filter = JobFilter { ids: caller.videos().cloned(), ..filter(&query)? };
     let query = JobQuery { order: page.order, after: page.after, limit: page.limit, filter };
     let (jobs, has_more) = api.jobs.list(caller.scope(), query).await?;
     let data = jobs.iter().map(VideoObject::new).collect();
@@ -67,5 +67,6 @@ fn filter(query: &Query) -> Result<JobFilter, ApiError> {
         created_before: query.time("created_before")?,
         seed: query.parsed("seed", "an integer from 0 to 4294967295")?,
         metadata: query.members("metadata"),
+        ids: None,
     })
 }

@@ -13,12 +13,14 @@ use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::idempotency::{Repeatable, created_then};
 use crate::api::picture;
 use crate::api::query::Query;
+use crate::api::retries::Trial;
 use crate::api::state::Api;
 use crate::api::wait::Wait;
 use crate::domain::job::Job;
 use crate::domain::request::{Accepted, Context, SourceImage, VideoRequest, accept};
 use crate::domain::video::Operation;
-use crate::jobs::{JobsError, NewInput, NewJob};
+use crate::jobs::{JobsError, NewInput, NewJob, Submitted};
+use crate::store::Gates;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -106,14 +108,28 @@ async fn admit(
     reply: Reply,
 ) -> Result<HttpResponse, ApiError> {
     let scope = caller.scope();
-    let (idempotency, in_flight) = repeatable.claim(api, scope)?;
-    let max_active = api.rates.limits().active_jobs.map(NonZeroU32::get);
-    let submitted = api.jobs.submit(scope, NewJob { idempotency, max_active, ..job }).await;
-    if let Err(JobsError::TooManyActive { .. }) = &submitted {
-        api.metrics.rate_limited_total.increment([api.metrics.project(&scope.project.to_string()), "jobs"]);
-    }
-    let submitted = submitted?;
-    drop(in_flight);
+    let now = api.clock.monotonic();
+    let trial = repeatable.without_key();
+    let mut trial = trial.and_then(|print| api.retries.begin(request, caller.key(), print, now));
+    let earlier = match &trial {
+        Some(trial) => trial.earlier().await,
+        None => None,
+    };
+    let earlier = match earlier {
+        // It may have been deleted meanwhile; then this is a new request.
+        Some(video) => api.jobs.get(scope, video).await.ok(),
+        None => None,
+    };
+    let submitted = match earlier {
+        Some(view) => {
+            api.metrics.idempotent_replays_total.increment(["retry_guard"]);
+            if let Some(trial) = &mut trial {
+                trial.teller().send_replace(Some(view.job.id));
+            }
+            Submitted { view, replayed: true }
+        }
+        None => submit_new(api, caller, job, repeatable, trial.as_mut()).await?,
+    };
     let id = submitted.view.job.id;
     let mut response = match reply {
         Reply::Events => follow(api.jobs.clone(), scope, submitted.view),
@@ -129,10 +145,56 @@ async fn admit(
     let location = HeaderValue::from_str(&format!("/v1/videos/{id}"));
     response.headers_mut().insert(LOCATION, location.map_err(|error| ApiError::internal(&error))?);
     if submitted.replayed {
-        api.metrics.idempotent_replays_total.increment(["key"]);
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
+    if let Some(trial) = trial {
+        trial.answered();
+    }
     Ok(response)
+}
+
+/// Makes the job, unless its idempotency key made one before.
+async fn submit_new(
+    api: &Api,
+    caller: &Caller<WriteVideos>,
+    job: NewJob,
+    repeatable: Repeatable,
+    trial: Option<&mut Trial>,
+) -> Result<Submitted, ApiError> {
+    let scope = caller.scope();
+    let (idempotency, in_flight) = repeatable.claim(api, scope)?;
+    let model = &job.spec.model;
+    if let Some(allowance) = caller.tenant().models.get(model) {
+        api.rates.take_of_model(scope.project, model, allowance)?;
+    }
+    let gates = caller.tenant().gates(scope, model, caller.max_active_jobs(), api.clock.now());
+    let max_running = caller.tenant().allowance.running_jobs.map(NonZeroU32::get);
+    let job = NewJob { idempotency, gates, max_running, ..job };
+    let teller = trial.map(Trial::teller);
+    let jobs = api.jobs.clone();
+    // Goes on if the client goes: a retry is told of the job that it makes, and the key stays in use until then.
+    let submission = actix_web::rt::spawn(async move {
+        let submitted = jobs.submit(scope, job).await;
+        if let (Some(teller), Ok(submitted)) = (teller, &submitted) {
+            teller.send_replace(Some(submitted.view.job.id));
+        }
+        drop(in_flight);
+        submitted
+    });
+    let submitted = submission.await.map_err(|error| ApiError::internal(&error))?;
+    let refused_by = match &submitted {
+        Err(JobsError::TooManyActive { .. }) => Some("jobs"),
+        Err(JobsError::QuotaSpent { .. }) => Some("gpu_seconds"),
+        Ok(_) | Err(_) => None,
+    };
+    if let Some(gate) = refused_by {
+        api.metrics.rate_limited_total.increment([api.metrics.project(&scope.project.to_string()), gate]);
+    }
+    let submitted = submitted?;
+    if submitted.replayed {
+        api.metrics.idempotent_replays_total.increment(["key"]);
+    }
+    Ok(submitted)
 }
 
 /// Whether events of the job may be sent there.
@@ -162,7 +224,8 @@ fn new_job(caller: &Caller<WriteVideos>, accepted: Accepted, input: Option<NewIn
         asset_ttl_seconds: u64::from(accepted.asset_ttl_seconds),
         callback_url: accepted.callback_url,
         warnings: accepted.warnings,
-        max_active: None,
+        gates: Gates::default(),
+        max_running: None,
         idempotency: None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 
-use super::id;
+use super::{id, note};
 use crate::api::auth::{Caller, ReadWebhooks, WriteWebhooks};
 use crate::api::body::{self, Accepts, Fields, Limits};
 use crate::api::dto::{
@@ -12,6 +12,7 @@ use crate::api::dto::{
 };
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::state::Api;
+use crate::domain::audit::AuditKind;
 use crate::domain::event::EventKind;
 use crate::domain::webhook::EndpointTarget;
 use crate::webhooks::EndpointEdit;
@@ -25,7 +26,7 @@ const MAX_DESCRIPTION_CHARACTERS: usize = 512;
 #[utoipa::path(
     operation_id = "createWebhookEndpoint",
     tag = "Webhooks",
-    request_body(content((WebhookEndpointBody = "application/json"))),
+    request_body(content((WebhookEndpointBody = "application/json", example = json!({"url": "https://example.com/hook", "events": ["video.completed", "video.failed"]})))),
     responses((status = 200, description = "The endpoint and its secret.", body = WebhookEndpointObject)),
 )]
 #[post("/v1/webhook_endpoints")]
@@ -43,6 +44,7 @@ pub(crate) async fn create_endpoint(
         enabled: edit.enabled.unwrap_or(true),
     };
     let made = api.webhooks.create(caller.scope().project, target).await?;
+    note(&api, &caller, AuditKind::WebhookCreated, made.of.id).await?;
     Ok(HttpResponse::Ok().json(WebhookEndpointObject::new(&made.of).revealing(&made.secret)))
 }
 
@@ -85,7 +87,7 @@ pub(crate) async fn get_endpoint(
     operation_id = "updateWebhookEndpoint",
     tag = "Webhooks",
     params(("endpoint_id" = String, Path, example = "we_0190f0c4a1b27c3c9d1e5b6f7a8b9c0d")),
-    request_body(content((WebhookEndpointBody = "application/json"))),
+    request_body(content((WebhookEndpointBody = "application/json", example = json!({"enabled": false})))),
     responses((status = 200, description = "The endpoint.", body = WebhookEndpointObject)),
 )]
 #[post("/v1/webhook_endpoints/{endpoint_id}")]
@@ -99,6 +101,7 @@ pub(crate) async fn update_endpoint(
     let endpoint = id(&endpoint)?;
     let edit = edit(body::read(&request, payload, Accepts::Json, Limits::PLAIN).await?)?;
     let endpoint = api.webhooks.edit(caller.scope().project, endpoint, edit).await?;
+    note(&api, &caller, AuditKind::WebhookUpdated, endpoint.id).await?;
     Ok(HttpResponse::Ok().json(WebhookEndpointObject::new(&endpoint)))
 }
 
@@ -118,6 +121,7 @@ pub(crate) async fn delete_endpoint(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     api.webhooks.remove(caller.scope().project, id(&endpoint)?).await?;
+    note(&api, &caller, AuditKind::WebhookDeleted, endpoint.as_str()).await?;
     Ok(HttpResponse::Ok().json(DeletedWebhookEndpoint {
         id: endpoint.into_inner(),
         object: "webhook_endpoint.deleted",

@@ -10,7 +10,23 @@ pub(crate) use secrets::{get_callback_secret, rotate_callback_secret, rotate_sec
 
 use std::str::FromStr;
 
+use crate::api::auth::Caller;
 use crate::api::errors::{ApiError, ErrorCode};
+use crate::api::state::Api;
+use crate::domain::audit::AuditKind;
+use crate::jobs::Deed;
+
+/// Writes down what the caller changed.
+async fn note<P>(
+    api: &Api,
+    caller: &Caller<P>,
+    kind: AuditKind,
+    subject: impl ToString,
+) -> Result<(), ApiError> {
+    let (scope, actor, subject) = (caller.scope(), caller.actor(), subject.to_string());
+    let (organization, project) = (scope.organization, Some(scope.project));
+    Ok(api.audit.note(Deed { organization, project, kind, actor, subject, detail: None }).await?)
+}
 
 /// A text that is no id names nothing, and says no more than an unknown id.
 fn id<T: FromStr>(text: &str) -> Result<T, ApiError> {

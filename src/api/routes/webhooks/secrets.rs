@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 
-use super::id;
+use super::{id, note};
 use crate::api::auth::{Caller, WriteWebhooks};
 use crate::api::body::{self, Accepts, Limits};
 use crate::api::dto::{CallbackSecretObject, RotateSecretBody, WebhookEndpointObject};
 use crate::api::errors::ApiError;
 use crate::api::state::Api;
+use crate::domain::audit::AuditKind;
 
 /// A week: long enough to roll a secret out anywhere.
 const MAX_OVERLAP_SECONDS: i64 = 604_800;
@@ -20,7 +21,7 @@ const DEFAULT_OVERLAP_SECONDS: i64 = 86_400;
     operation_id = "rotateWebhookEndpointSecret",
     tag = "Webhooks",
     params(("endpoint_id" = String, Path, example = "we_0190f0c4a1b27c3c9d1e5b6f7a8b9c0d")),
-    request_body(content((RotateSecretBody = "application/json"))),
+    request_body(content((RotateSecretBody = "application/json", example = json!({"overlap_seconds": 3600})))),
     responses((status = 200, description = "The endpoint and its new secret.", body = WebhookEndpointObject)),
 )]
 #[post("/v1/webhook_endpoints/{endpoint_id}/rotate_secret")]
@@ -34,6 +35,7 @@ pub(crate) async fn rotate_secret(
     let endpoint = id(&endpoint)?;
     let overlap = overlap(&request, payload).await?;
     let made = api.webhooks.rotate(caller.scope().project, endpoint, overlap).await?;
+    note(&api, &caller, AuditKind::WebhookSecretRotated, endpoint).await?;
     Ok(HttpResponse::Ok().json(WebhookEndpointObject::new(&made.of).revealing(&made.secret)))
 }
 
@@ -58,7 +60,7 @@ pub(crate) async fn get_callback_secret(
 #[utoipa::path(
     operation_id = "rotateWebhookCallbackSecret",
     tag = "Webhooks",
-    request_body(content((RotateSecretBody = "application/json"))),
+    request_body(content((RotateSecretBody = "application/json", example = json!({"overlap_seconds": 3600})))),
     responses((status = 200, description = "The new secret.", body = CallbackSecretObject)),
 )]
 #[post("/v1/webhook_endpoints/callback/rotate_secret")]
@@ -70,6 +72,7 @@ pub(crate) async fn rotate_callback_secret(
 ) -> Result<HttpResponse, ApiError> {
     let overlap = overlap(&request, payload).await?;
     let secret = api.webhooks.rotate_callback(caller.scope().project, overlap).await?;
+    note(&api, &caller, AuditKind::WebhookSecretRotated, "callback").await?;
     Ok(HttpResponse::Ok().json(CallbackSecretObject::new(Some(&secret))))
 }
 

@@ -1,0 +1,46 @@
+//! The document against the server, as a tool from outside sees both. `tests/openapi/run.sh` brings the tool and runs this;
+//! the server is in this process, with a worker that follows a script and without limits.
+
+use std::process::Command;
+
+use wanserve::domain::clock::Random;
+use wanserve::domain::id::OrganizationId;
+use wanserve::domain::key::{KeyOwner, Scope};
+use wanserve::scheduler::SystemRandom;
+
+use crate::support::{Script, TestApp};
+
+/// Requests tried for each operation, and where the choice of them starts.
+const EXAMPLES: &str = "12";
+const SEED: &str = "20261126";
+
+/// What must hold of every answer.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_headers_conformance,response_schema_conformance,allow_header_conformance";
+
+/// Streams do not end for a client that only reads, and pages and metrics are not the API's.
+const LEFT_OUT: [&str; 5] = ["streamVideoEvents", "getMetrics", "getDocs", "getReadiness", "getOpenApi"];
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs schemathesis: tests/openapi/run.sh"]
+#[expect(clippy::disallowed_methods, reason = "how the script tells the test where the tool is")]
+async fn schemathesis_finds_nothing() {
+    let tool = std::env::var("SCHEMATHESIS").expect("SCHEMATHESIS names the program");
+    let app = TestApp::start().await;
+    let _worker = app.worker(Script::Complete).await;
+    let organization = OrganizationId::new(1, SystemRandom.id_bytes());
+    let admin = app.key_of(KeyOwner::Admin { organization }, vec![Scope::All]).await;
+    let key = app.new_key(app.scope, vec![Scope::All]).await;
+    for (key, side) in [(key, "--exclude-tag"), (admin, "--include-tag")] {
+        let mut command = Command::new(&tool);
+        command.args(["run", &format!("{}/openapi.json", app.base), side, "Administration"]);
+        command.args(["--header", &format!("Authorization: Bearer {key}"), "--seed", SEED]);
+        command.args(["--max-examples", EXAMPLES, "--phases", "examples,fuzzing", "--checks", CHECKS]);
+        command.args(["--suppress-health-check", "all", "--warnings", "off", "--continue-on-failure"]);
+        for operation in LEFT_OUT {
+            command.args(["--exclude-operation-id", operation]);
+        }
+        let status = tokio::task::spawn_blocking(move || command.status()).await.unwrap().unwrap();
+        assert!(status.success(), "schemathesis found failures, listed above");
+    }
+}

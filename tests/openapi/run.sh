@@ -1,0 +1,13 @@
+#!/bin/sh
+# Lets schemathesis ask every route of a server what its own document says it answers. The version, the seed and the
+# number of examples are fixed, so that a failure can be repeated. Needs python3 and PyPI.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+tools=.tools/schemathesis-4.32.5
+if [ ! -x "$tools/bin/schemathesis" ]; then
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check schemathesis==4.32.5
+fi
+SCHEMATHESIS="$PWD/$tools/bin/schemathesis" cargo test --locked --test it schemathesis -- --ignored --nocapture
