@@ -9,6 +9,9 @@ command -v nasm >/dev/null || missing+=(nasm)                 # openh264's assem
 command -v ffprobe >/dev/null || missing+=(ffmpeg)            # an independent reader of the MP4 files we make
 command -v cc >/dev/null || missing+=(build-essential)
 command -v node >/dev/null || missing+=(nodejs npm)           # the Node SDK
+command -v radosgw >/dev/null || missing+=(radosgw)             # Ceph's S3 gateway, an independent server to store in
+command -v ceph-mon >/dev/null || missing+=(ceph-mon)
+command -v ceph-osd >/dev/null || missing+=(ceph-osd)
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
 if ((${#missing[@]})); then
     apt-get update -qq
