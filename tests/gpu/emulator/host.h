@@ -75,3 +75,8 @@ inline uint32_t __float_as_uint(float x) {
     memcpy(&bits, &x, 4);
     return bits;
 }
+inline float __uint_as_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
