@@ -1,7 +1,7 @@
 //! What holds for every answer: headers, the envelope, methods, media types, health and metrics.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Answer, Part, Script, Setup, TestApp};
 
@@ -85,6 +85,9 @@ async fn models_say_what_they_can() {
     let client = app.client();
     let _worker = app.worker(Script::Complete).await;
     client.finish().await;
+    // The measurement is written after the job's end, so it may come a moment later than the answer.
+    let measured = |model: &Value| model["capabilities"]["typical_seconds"]["128p/1"].is_number();
+    client.until_at("/v1/models/wan-tiny", measured).await;
     let list = client.get("/v1/models").await.json();
     assert_eq!((&list["object"], &list["data"][0]["id"]), (&json!("list"), &json!("wan-tiny")));
     let model = client.get("/v1/models/Wan-Tiny").await.json();
