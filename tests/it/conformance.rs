@@ -107,7 +107,7 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
             "it/auth.rs::the_headers_of_the_sdk_must_name_the_keys_own_tenant",
         ],
     ),
-    (23, "strangers", &["it/coverage.rs::what_belongs_to_others_looks_like_what_is_not_there"]),
+    (23, "strangers", &["it/isolation.rs::what_belongs_to_others_looks_like_what_is_not_there"]),
     (
         24,
         "tokens",
