@@ -80,8 +80,7 @@ async fn active_jobs_are_counted_with_the_admission() {
 
 #[tokio::test]
 async fn a_full_project_is_told_when_a_job_may_end() {
-    let app =
-        limited(of_project(Allowance { active_jobs: NonZeroU32::new(1), ..Allowance::default() })).await;
+    let app = limited(of_project(Allowance { active_jobs: NonZeroU32::new(1), ..all(100).project })).await;
     let client = app.client();
     let worker = app.worker(Script::Complete).await;
     client.finish().await;
@@ -90,6 +89,11 @@ async fn a_full_project_is_told_when_a_job_may_end() {
     let refused = client.post("/v1/videos/generations", json!({ "prompt": "x" })).await;
     let millis: u64 = refused.header("retry-after-ms").unwrap().parse().unwrap();
     assert!((1000..5000).contains(&millis), "measured by the first job, and not assumed: {millis}");
+    assert_eq!(
+        refused.header("ratelimit"),
+        Some("\"requests\";r=97, \"jobs\";r=0"),
+        "no other time is named"
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use crate::api::errors::ApiError;
 use crate::api::state::Api;
@@ -97,7 +97,8 @@ impl Standing {
         Ok(())
     }
 
-    /// Writes the headers of OpenAI and those of the draft standard.
+    /// Writes the headers of OpenAI and those of the draft standard. An answer that names a time of its own to come back
+    /// does not say besides when the bucket is full: the one must not lie before the other.
     pub(crate) fn describe(&self, headers: &mut HeaderMap) {
         let mut policy = Vec::new();
         let mut state = Vec::new();
@@ -105,7 +106,11 @@ impl Standing {
         if let Some(limit) = limit {
             let until = wait.unwrap_or(reset).as_millis().div_ceil(1000);
             policy.push(format!("\"requests\";q={limit};w={}", period.as_secs()));
-            state.push(format!("\"requests\";r={remaining};t={until}"));
+            let waits_for_another_gate = wait.is_none() && headers.contains_key(RETRY_AFTER);
+            state.push(match waits_for_another_gate {
+                true => format!("\"requests\";r={remaining}"),
+                false => format!("\"requests\";r={remaining};t={until}"),
+            });
             put(headers, "x-ratelimit-limit-requests", &limit.to_string());
             put(headers, "x-ratelimit-remaining-requests", &remaining.to_string());
             put(headers, "x-ratelimit-reset-requests", &go_duration(reset));
