@@ -36,12 +36,12 @@ const REDIRECT_LIFE: Duration = Duration::from_secs(300);
         ("if-modified-since" = Option<String>, Header, description = "When the client got its copy."),
     ),
     responses(
-        (status = 200, description = "The file.", body = Vec<u8>, content_type = "video/mp4", headers(
+        (status = 200, description = "The file.", content((Vec<u8> = "video/mp4"), (Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg")), headers(
             ("content-length" = u64),
             ("etag" = String, description = "The file's SHA-256, quoted."),
             ("accept-ranges" = String), ("content-disposition" = String), ("last-modified" = String), ("cache-control" = String),
         )),
-        (status = 206, description = "The part asked for.", body = Vec<u8>, content_type = "video/mp4", headers(
+        (status = 206, description = "The part asked for.", content((Vec<u8> = "video/mp4"), (Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg")), headers(
             ("etag" = String, description = "The file's SHA-256, quoted."),
             ("content-range" = String, description = "Which bytes of how many."), ("content-disposition" = String),
             ("accept-ranges" = String), ("last-modified" = String), ("cache-control" = String),

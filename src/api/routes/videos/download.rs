@@ -71,8 +71,8 @@ pub(crate) async fn download_url(
         ("signature" = String, Query),
     ),
     responses(
-        (status = 200, description = "The file.", body = Vec<u8>, content_type = "video/mp4"),
-        (status = 206, description = "The part asked for.", body = Vec<u8>, content_type = "video/mp4"),
+        (status = 200, description = "The file.", content((Vec<u8> = "video/mp4"), (Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg"))),
+        (status = 206, description = "The part asked for.", content((Vec<u8> = "video/mp4"), (Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg"))),
         (status = 304, description = "The client has it already."),
         (status = 404, description = "No such address, or not any more."),
         (status = 416, description = "No such part."),
