@@ -219,7 +219,7 @@ impl Metrics {
     }
 
     fn show(&self, known: &KnownLabels<'_>) {
-        let (commit, rustc) = (env!("WANSERVE_BUILD_COMMIT"), env!("WANSERVE_BUILD_RUSTC"));
+        let (commit, rustc) = (env!("BUILD_COMMIT"), env!("BUILD_RUSTC"));
         self.build_info.set([env!("CARGO_PKG_VERSION"), commit, rustc], 1.0);
         self.http_requests_in_flight.set([], 0.0);
         self.lease_expired_total.show([]);
