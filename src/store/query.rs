@@ -202,6 +202,13 @@ impl Owner {
     }
 }
 
+/// The page itself, of rows asked for with one more than fits, and whether another page follows.
+pub(super) fn cut<T>(mut rows: Vec<T>, limit: u32) -> (Vec<T>, bool) {
+    let has_more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    (rows, has_more)
+}
+
 impl JobFilter {
     /// Whether the job meets every condition.
     pub fn accepts(&self, job: &Job) -> bool {

@@ -5,6 +5,7 @@ use crate::domain::clock::UnixMillis;
 use crate::domain::file::StoredFile;
 use crate::domain::id::FileId;
 use crate::domain::key::ProjectScope;
+use crate::store::query::cut;
 use crate::store::{FilePage, FileQuery, FileStore, Garbage, Left, Order, Pending, Reach, StoreError};
 
 impl FileStore for Memory {
@@ -45,8 +46,7 @@ impl FileStore for Memory {
             if query.order == Order::Newest {
                 files.reverse();
             }
-            let has_more = files.len() > query.limit as usize;
-            files.truncate(query.limit as usize);
+            let (files, has_more) = cut(files, query.limit);
             Ok(FilePage { files, has_more })
         })
     }

@@ -10,6 +10,7 @@ use crate::domain::limits::{Window, day_of, millis_of};
 use crate::domain::model::ModelId;
 use crate::domain::usage::UsageRecord;
 use crate::store::garbage::{left_by_deletion, left_by_move};
+use crate::store::query::cut;
 use crate::store::{
     Admission, Admitted, Aged, Change, Garbage, Gates, JobPage, JobQuery, JobStore, Left, Order, Owner,
     Pending, Reach, SecondsGate, StoreError, Tally,
@@ -150,7 +151,7 @@ impl Tables {
         }
         let mine = self.jobs.values().filter(|job| job.project == scope.project && query.filter.accepts(job));
         let wanted = query.limit as usize + 1;
-        let mut jobs: Vec<Job> = match query.order {
+        let jobs: Vec<Job> = match query.order {
             Order::Oldest => mine
                 .filter(|job| query.after.is_none_or(|after| job.id > after))
                 .take(wanted)
@@ -163,8 +164,7 @@ impl Tables {
                 .cloned()
                 .collect(),
         };
-        let has_more = jobs.len() == wanted;
-        jobs.truncate(query.limit as usize);
+        let (jobs, has_more) = cut(jobs, query.limit);
         Ok(JobPage { jobs, has_more })
     }
 

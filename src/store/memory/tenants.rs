@@ -11,6 +11,7 @@ use crate::domain::limits::RateLimit;
 use crate::domain::model::ModelId;
 use crate::domain::tenant::{Organization, Project, ServiceAccount};
 use crate::domain::token::SigningKey;
+use crate::store::query::cut;
 use crate::store::{
     Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, KeyStore, KeysOf, Order, Pending,
     StoreError, TenantStore,
@@ -173,8 +174,7 @@ impl AuditStore for Memory {
                     entries.retain(|entry| query.after.is_none_or(|after| entry.id < after));
                 }
             }
-            let has_more = entries.len() > query.limit as usize;
-            entries.truncate(query.limit as usize);
+            let (entries, has_more) = cut(entries, query.limit);
             Ok(AuditPage { entries, has_more })
         })
     }

@@ -8,6 +8,7 @@ use crate::domain::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::domain::webhook::{
     Attempt, CallbackSecrets, Delivery, Endpoint, EndpointChange, MAX_IN_FLIGHT, Verdict,
 };
+use crate::store::query::cut;
 use crate::store::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, EndpointStore, Pending, StoreError};
 
 #[derive(Debug, Default)]
@@ -136,9 +137,8 @@ impl DeliveryStore for Memory {
         self.run(|tables| {
             let mine = tables.webhooks.deliveries.values().rev();
             let mine = mine.filter(|delivery| delivery.project == project && query.accepts(delivery));
-            let mut deliveries: Vec<_> = mine.take(query.limit as usize + 1).cloned().collect();
-            let has_more = deliveries.len() > query.limit as usize;
-            deliveries.truncate(query.limit as usize);
+            let mine = mine.take(query.limit as usize + 1).cloned().collect();
+            let (deliveries, has_more) = cut(mine, query.limit);
             Ok(DeliveryPage { deliveries, has_more })
         })
     }

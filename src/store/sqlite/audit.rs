@@ -3,13 +3,13 @@
 use sqlx::{QueryBuilder, Sqlite as Dialect, SqliteConnection};
 
 use super::Sqlite;
+use super::conditions::{behind, one_of, page_by_id};
 use super::rows::{all, json, to_json, unavailable};
 use crate::domain::audit::AuditEntry;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, OrganizationId};
-use crate::store::{
-    Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, Order, Pending, StoreError,
-};
+use crate::store::query::cut;
+use crate::store::{Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, Pending, StoreError};
 
 impl AuditStore for Sqlite {
     fn record(&self, entry: AuditEntry) -> Pending<'_, ()> {
@@ -52,26 +52,14 @@ async fn page(
     let mut sql = QueryBuilder::<Dialect>::new("select record from audit where organization = ");
     sql.push_bind(organization.to_string());
     narrow(&mut sql, query);
-    sql.push(match query.order {
-        Order::Newest => " order by id desc limit ",
-        Order::Oldest => " order by id limit ",
-    });
-    sql.push_bind(i64::from(query.limit) + 1);
+    page_by_id(&mut sql, query.order, query.limit);
     let rows = sql.build().fetch_all(connection).await.map_err(unavailable)?;
-    let mut entries: Vec<AuditEntry> = all(&rows, |row| json(row, "record"))?;
-    let has_more = entries.len() > query.limit as usize;
-    entries.truncate(query.limit as usize);
+    let (entries, has_more) = cut(all(&rows, |row| json(row, "record"))?, query.limit);
     Ok(AuditPage { entries, has_more })
 }
 
 fn narrow(sql: &mut QueryBuilder<Dialect>, query: &AuditQuery) {
-    if let Some(after) = query.after {
-        sql.push(match query.order {
-            Order::Newest => " and id < ",
-            Order::Oldest => " and id > ",
-        });
-        sql.push_bind(after.to_string());
-    }
+    behind(sql, query.order, query.after);
     if !query.kinds.is_empty() {
         one_of(sql, "kind", query.kinds.iter().map(|kind| kind.as_str().to_owned()));
     }
@@ -84,16 +72,6 @@ fn narrow(sql: &mut QueryBuilder<Dialect>, query: &AuditQuery) {
     if let Some(to) = query.to {
         sql.push(" and at < ").push_bind(to.0 as i64);
     }
-}
-
-/// The column has one of the values.
-pub(super) fn one_of(sql: &mut QueryBuilder<Dialect>, column: &str, values: impl Iterator<Item = String>) {
-    sql.push(format_args!(" and {column} in ("));
-    let mut list = sql.separated(", ");
-    for value in values {
-        list.push_bind(value);
-    }
-    sql.push(")");
 }
 
 async fn check(

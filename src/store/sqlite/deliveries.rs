@@ -7,6 +7,7 @@ use super::{Sqlite, endpoints};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{DeliveryId, EventId, ProjectId};
 use crate::domain::webhook::{Attempt, Delivery, MAX_IN_FLIGHT, Receiver, Verdict};
+use crate::store::query::cut;
 use crate::store::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, Pending, StoreError};
 
 /// The due ones whose place in their lane is within the room that those on their way leave.
@@ -102,9 +103,7 @@ impl DeliveryStore for Sqlite {
             .fetch_all(&self.readers)
             .await
             .map_err(unavailable)?;
-            let mut deliveries: Vec<Delivery> = all(&rows, |row| json(row, "record"))?;
-            let has_more = deliveries.len() > query.limit as usize;
-            deliveries.truncate(query.limit as usize);
+            let (deliveries, has_more) = cut(all(&rows, |row| json(row, "record"))?, query.limit);
             Ok(DeliveryPage { deliveries, has_more })
         })
     }

@@ -3,13 +3,15 @@
 use sqlx::{QueryBuilder, Sqlite as Dialect, SqliteConnection};
 
 use super::Sqlite;
+use super::conditions::{behind, page_by_id};
 use super::garbage::{discard, named};
 use super::rows::{all, json, to_json, unavailable};
 use crate::domain::clock::UnixMillis;
 use crate::domain::file::StoredFile;
 use crate::domain::id::FileId;
 use crate::domain::key::ProjectScope;
-use crate::store::{FilePage, FileQuery, FileStore, Garbage, Left, Order, Pending, Reach, StoreError};
+use crate::store::query::cut;
+use crate::store::{FilePage, FileQuery, FileStore, Garbage, Left, Pending, Reach, StoreError};
 
 impl FileStore for Sqlite {
     fn save_file(&self, file: StoredFile) -> Pending<'_, ()> {
@@ -85,18 +87,10 @@ async fn page(
     if let Some(purpose) = query.purpose {
         sql.push(" and purpose = ").push_bind(purpose.as_str());
     }
-    let (behind, order) = match query.order {
-        Order::Newest => (" and id < ", " order by id desc limit "),
-        Order::Oldest => (" and id > ", " order by id limit "),
-    };
-    if let Some(after) = query.after {
-        sql.push(behind).push_bind(after.to_string());
-    }
-    sql.push(order).push_bind(i64::from(query.limit) + 1);
+    behind(&mut sql, query.order, query.after);
+    page_by_id(&mut sql, query.order, query.limit);
     let rows = sql.build().fetch_all(connection).await.map_err(unavailable)?;
-    let mut files = all(&rows, |row| json(row, "record"))?;
-    let has_more = files.len() > query.limit as usize;
-    files.truncate(query.limit as usize);
+    let (files, has_more) = cut(all(&rows, |row| json(row, "record"))?, query.limit);
     Ok(FilePage { files, has_more })
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::{QueryBuilder, Sqlite as Dialect, SqliteConnection};
 
-use super::audit::one_of;
+use super::conditions::{behind, one_of, page_by_id};
 use super::garbage::{discard, named};
 use super::rows::{all, job, to_json, unavailable};
 use super::{Sqlite, tallies};
@@ -13,8 +13,9 @@ use crate::domain::job::Job;
 use crate::domain::key::ProjectScope;
 use crate::domain::usage::UsageRecord;
 use crate::store::garbage::{left_by_deletion, left_by_move};
+use crate::store::query::cut;
 use crate::store::{
-    Admission, Admitted, Aged, Change, Garbage, Idempotency, JobPage, JobQuery, JobStore, Left, Order, Owner,
+    Admission, Admitted, Aged, Change, Garbage, Idempotency, JobPage, JobQuery, JobStore, Left, Owner,
     Pending, Reach, StoreError, Tally,
 };
 
@@ -253,28 +254,16 @@ async fn page(
     let mut sql = QueryBuilder::<Dialect>::new("select * from jobs where project = ");
     sql.push_bind(scope.project.to_string());
     narrow(&mut sql, query);
-    sql.push(match query.order {
-        Order::Newest => " order by id desc limit ",
-        Order::Oldest => " order by id limit ",
-    });
-    sql.push_bind(i64::from(query.limit) + 1);
+    page_by_id(&mut sql, query.order, query.limit);
     let rows = sql.build().fetch_all(connection).await.map_err(unavailable)?;
-    let mut jobs = all(&rows, job)?;
-    let has_more = jobs.len() > query.limit as usize;
-    jobs.truncate(query.limit as usize);
+    let (jobs, has_more) = cut(all(&rows, job)?, query.limit);
     Ok(JobPage { jobs, has_more })
 }
 
 /// The conditions of a list.
 fn narrow(sql: &mut QueryBuilder<Dialect>, query: &JobQuery) {
     let filter = &query.filter;
-    if let Some(after) = query.after {
-        sql.push(match query.order {
-            Order::Newest => " and id < ",
-            Order::Oldest => " and id > ",
-        });
-        sql.push_bind(after.to_string());
-    }
+    behind(sql, query.order, query.after);
     if let Some(state) = filter.state {
         sql.push(" and state = ").push_bind(state.as_str());
     }

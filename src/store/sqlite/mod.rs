@@ -2,6 +2,7 @@
 //! One connection writes and commits for everyone who waits (`writer`); a few others read.
 
 mod audit;
+mod conditions;
 mod deliveries;
 mod endpoints;
 mod files;
