@@ -31,6 +31,15 @@ impl Error {
         false
     }
 
+    /// Whether the host had no room for a copy that a device can read.
+    pub fn is_out_of_host_memory(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        if let Self::Cuda(crate::cuda::CudaError::NoHostMemory { .. }) = self {
+            return true;
+        }
+        false
+    }
+
     /// A wrong argument of `operator`.
     pub(crate) fn argument(operator: &'static str, what: impl Into<String>) -> Self {
         Self::Argument { operator, what: what.into() }

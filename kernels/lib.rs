@@ -7,6 +7,9 @@ mod cpu;
 pub mod cuda;
 mod device;
 mod error;
+mod movable;
+#[cfg(any(test, feature = "cuda"))]
+mod space;
 mod tensor;
 mod timing;
 
@@ -43,5 +46,6 @@ pub mod rgb8;
 
 pub use device::Device;
 pub use error::{Error, Result};
+pub use movable::Movable;
 pub use tensor::{DType, Tensor};
 pub use timing::{KernelTime, PoolUse, Stopwatch};

@@ -14,7 +14,7 @@ enum Start {
     Cuda(crate::cuda::Stopwatch),
 }
 
-/// Bytes of a device's pool: what tensors hold, and what the pool has taken from the device for them.
+/// Bytes of a device's memory: what tensors hold, and what was taken from the device for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PoolUse {
     pub used: u64,
@@ -77,25 +77,53 @@ impl Device {
         match self {
             Self::Cpu => Ok(None),
             #[cfg(feature = "cuda")]
-            Self::Cuda(device) => Ok(Some(device.memory()?.free as u64 + device.pool()?.reserved)),
+            Self::Cuda(device) => Ok(Some(device.memory()?.free as u64 + device.pool().reserved)),
         }
     }
 
-    /// What the pool holds; nothing on the CPU, which has none.
+    /// What tensors hold; nothing on the CPU, where nobody counts.
     pub fn pool(&self) -> Result<Option<PoolUse>> {
         match self {
             Self::Cpu => Ok(None),
             #[cfg(feature = "cuda")]
-            Self::Cuda(device) => Ok(Some(device.pool()?)),
+            Self::Cuda(device) => Ok(Some(device.pool())),
         }
     }
 
-    /// The pool's peaks start again from what it holds now.
-    pub fn forget_peak(&self) -> Result<()> {
+    /// The peaks start again from what is held now.
+    pub fn forget_peak(&self) {
+        match self {
+            Self::Cpu => {}
+            #[cfg(feature = "cuda")]
+            Self::Cuda(device) => device.forget_peak(),
+        }
+    }
+
+    /// No more than this is taken from a GPU for tensors; `None` for all there is. Nothing on the CPU.
+    pub fn limit_memory(&self, bytes: Option<u64>) {
+        #[cfg(feature = "cuda")]
+        if let Self::Cuda(device) = self {
+            device.limit_memory(bytes);
+        }
+        #[cfg(not(feature = "cuda"))]
+        let _ = bytes;
+    }
+
+    /// Gives back what was computed in and holds nothing now.
+    pub fn trim(&self) -> Result<()> {
         match self {
             Self::Cpu => Ok(()),
             #[cfg(feature = "cuda")]
-            Self::Cuda(device) => Ok(device.forget_peak()?),
+            Self::Cuda(device) => Ok(device.trim()?),
+        }
+    }
+
+    /// Devices of this kind on this machine.
+    pub fn siblings(&self) -> usize {
+        match self {
+            Self::Cpu => 1,
+            #[cfg(feature = "cuda")]
+            Self::Cuda(_) => crate::cuda::Device::count().max(1),
         }
     }
 

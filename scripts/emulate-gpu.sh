@@ -3,6 +3,8 @@
 #
 #   scripts/emulate-gpu.sh test [FILTER]     every operator, cuda against cpu
 #   scripts/emulate-gpu.sh parity CASE…      networks against cases of the reference implementation
+#   scripts/emulate-gpu.sh memory BENCH…     what `wanserve bench --device cuda:0 BENCH…` takes of a large card; it computes
+#                                            nothing, so that sizes are real and quick, and times mean nothing
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +21,10 @@ case $what in
 test)
     cargo test --locked --package kernels --features cuda --lib -- \
         "${1:-::test::}" --skip rates --nocapture --test-threads 1
+    ;;
+memory)
+    export EMULATED_MEMORY=141000000000 WANSERVE_CUDA_ARCH=90a,emulated
+    cargo run --quiet --locked --features cuda -- bench --device cuda:0 --warm-ups 0 --repeats 1 "$@"
     ;;
 parity) cargo run --locked --features cuda --example parity -- "$@" --device cuda:0 ;;
 *) echo "unknown: $what" >&2 && exit 2 ;;

@@ -2,9 +2,10 @@
 
 use std::{ops::Range, sync::Arc};
 
-use cudarc::driver::{result, sys};
+use cudarc::driver::result;
 use half::bf16;
 
+use super::device::Allocation;
 use super::{CudaError, Device};
 use crate::DType;
 
@@ -18,7 +19,7 @@ pub struct Buffer {
 
 struct Memory {
     device: Device,
-    pointer: sys::CUdeviceptr,
+    allocation: Allocation,
 }
 
 impl std::fmt::Debug for Buffer {
@@ -30,8 +31,8 @@ impl std::fmt::Debug for Buffer {
 impl Buffer {
     /// Memory for `bytes` that an operator is about to fill.
     pub(crate) fn empty(device: &Device, bytes: usize) -> Result<Self, CudaError> {
-        let pointer = device.allocate(bytes)?;
-        Ok(Self { memory: Arc::new(Memory { device: device.clone(), pointer }), range: 0..bytes })
+        let allocation = device.allocate(bytes)?;
+        Ok(Self { memory: Arc::new(Memory { device: device.clone(), allocation }), range: 0..bytes })
     }
 
     /// Copies raw bytes to the device.
@@ -156,13 +157,13 @@ impl Buffer {
 
     /// Address of the first byte on the device.
     pub(crate) fn address(&self) -> u64 {
-        self.memory.pointer + self.range.start as u64
+        self.memory.allocation.pointer + self.range.start as u64
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        self.device.free(self.pointer);
+        self.device.free(&self.allocation);
     }
 }
 

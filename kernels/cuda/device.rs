@@ -1,7 +1,7 @@
-//! One GPU: its context, its one compute stream and its memory pool.
+//! One GPU: its context, its one compute stream and its memory.
 //! Calls come from the one thread that owns the card; nothing here is async.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::{
     cublaslt,
@@ -9,6 +9,7 @@ use cudarc::{
 };
 
 use super::images::{self, Images};
+use super::region::{Ground, Region};
 use super::{CudaError, matmul::Library, timing::Watched};
 use crate::PoolUse;
 
@@ -33,8 +34,14 @@ struct Inner {
     // Before the stream and the context: its handle and workspace are freed while both live.
     library: Library,
     images: Images,
+    /// What is computed in.
+    work: Arc<Region>,
+    /// Where memory is taken from while it is not from `work`.
+    within: Mutex<Option<Arc<Region>>>,
+    ground: Arc<Ground>,
     stream: Arc<CudaStream>,
     context: Arc<CudaContext>,
+    /// Fresh buffers hold NaN and stand alone, so that tools see an access beside them.
     poison: bool,
     /// Kernels that are being watched.
     watched: Mutex<Option<Watched>>,
@@ -45,6 +52,12 @@ struct Inner {
 pub struct Capability {
     pub major: i32,
     pub minor: i32,
+}
+
+/// A piece of device memory, and the region that it is from.
+pub(super) struct Allocation {
+    pub(super) pointer: sys::CUdeviceptr,
+    region: Option<Arc<Region>>,
 }
 
 /// Bytes of device memory.
@@ -107,65 +120,63 @@ impl Device {
         Self { hopper: false, ..self.clone() }
     }
 
-    /// Free and total memory as the driver sees them; what the pool keeps counts as used.
+    /// Free and total memory as the driver sees them; what regions keep counts as used.
     pub fn memory(&self) -> Result<Memory, CudaError> {
         let (free, total) = self.inner.context.mem_get_info()?;
         Ok(Memory { free, total })
     }
 
-    /// What the pool holds and has held.
-    pub fn pool(&self) -> Result<PoolUse, CudaError> {
-        use sys::CUmemPool_attribute as Attribute;
-        let read = |attribute| -> Result<u64, CudaError> {
-            let mut value = 0u64;
-            // SAFETY: these attributes are one u64 each.
-            unsafe {
-                let pool = result::device::get_default_mem_pool(self.inner.context.cu_device())?;
-                result::mem_pool::get_attribute(pool, attribute, (&raw mut value).cast())?;
-            }
-            Ok(value)
-        };
-        Ok(PoolUse {
-            used: read(Attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?,
-            reserved: read(Attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?,
-            used_peak: read(Attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH)?,
-            reserved_peak: read(Attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH)?,
-        })
+    /// What tensors hold and have held, and what was taken from the device for them.
+    pub fn pool(&self) -> PoolUse {
+        self.inner.ground.pool()
     }
 
-    /// The pool's peaks start again from what it holds now.
-    pub fn forget_peak(&self) -> Result<(), CudaError> {
-        use sys::CUmemPool_attribute as Attribute;
-        for attribute in
-            [Attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, Attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH]
-        {
-            let mut zero = 0u64;
-            // SAFETY: these attributes are one u64 each, and 0 resets them.
-            unsafe {
-                let pool = result::device::get_default_mem_pool(self.inner.context.cu_device())?;
-                result::mem_pool::set_attribute(pool, attribute, (&raw mut zero).cast())?;
-            }
-        }
-        Ok(())
+    /// The peaks start again from what is held now.
+    pub fn forget_peak(&self) {
+        self.inner.ground.forget_peak();
+    }
+
+    /// No more than this is taken from the device for tensors.
+    pub fn limit_memory(&self, bytes: Option<u64>) {
+        self.inner.ground.limit(bytes);
+    }
+
+    /// Gives back what was computed in and holds nothing now.
+    pub fn trim(&self) -> Result<(), CudaError> {
+        self.inner.work.trim()
+    }
+
+    /// Memory for tensors that come and go together.
+    pub(crate) fn region(&self) -> Result<Arc<Region>, CudaError> {
+        Ok(Arc::new(Region::new(&self.inner.ground)?))
+    }
+
+    /// Tensors that `work` makes stand in `region`.
+    pub(crate) fn within<T>(&self, region: &Arc<Region>, work: impl FnOnce() -> T) -> T {
+        let set = |region| std::mem::replace(&mut *lock(&self.inner.within), region);
+        let before = set(Some(region.clone()));
+        let done = work();
+        set(before);
+        done
     }
 
     /// Times every kernel from now on.
     pub(crate) fn watch_kernels(&self) {
-        *self.inner.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+        *lock(&self.inner.watched) = Some(Vec::new());
     }
 
     pub(super) fn is_watching(&self) -> bool {
-        self.inner.watched.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        lock(&self.inner.watched).is_some()
     }
 
     pub(super) fn note(&self, kernel: (String, CudaEvent, CudaEvent)) {
-        if let Some(kernels) = self.inner.watched.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        if let Some(kernels) = lock(&self.inner.watched).as_mut() {
             kernels.push(kernel);
         }
     }
 
     pub(super) fn stop_watching(&self) -> Watched {
-        self.inner.watched.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+        lock(&self.inner.watched).take().unwrap_or_default()
     }
 
     /// Waits until all work given so far is done, and reports its errors.
@@ -195,8 +206,25 @@ impl Device {
     }
 
     /// Memory for `bytes`, not initialised unless the device poisons.
-    pub(super) fn allocate(&self, bytes: usize) -> Result<sys::CUdeviceptr, CudaError> {
+    pub(super) fn allocate(&self, bytes: usize) -> Result<Allocation, CudaError> {
         let bytes = bytes.max(1).next_multiple_of(GRAIN);
+        if self.inner.poison {
+            return self.allocate_alone(bytes);
+        }
+        let region = lock(&self.inner.within).clone().unwrap_or_else(|| self.inner.work.clone());
+        let pointer = match region.allocate(bytes) {
+            Err(CudaError::OutOfMemory { .. }) => {
+                // What was computed in before may lie idle.
+                self.inner.work.trim()?;
+                region.allocate(bytes)?
+            }
+            done => done?,
+        };
+        Ok(Allocation { pointer, region: Some(region) })
+    }
+
+    /// By the driver's own pool.
+    fn allocate_alone(&self, bytes: usize) -> Result<Allocation, CudaError> {
         let stream = self.inner.stream.cu_stream();
         self.inner.context.bind_to_thread()?;
         // SAFETY: the stream lives as long as the buffer, which holds the device.
@@ -208,19 +236,22 @@ impl Device {
                 error.into()
             }
         })?;
-        if self.inner.poison {
-            // SAFETY: the memory was just made `bytes` long.
-            unsafe { result::memset_d8_async(pointer, POISON, bytes, stream)? };
-        }
-        Ok(pointer)
+        // SAFETY: the memory was just made `bytes` long.
+        unsafe { result::memset_d8_async(pointer, POISON, bytes, stream)? };
+        Ok(Allocation { pointer, region: None })
     }
 
     /// Gives memory of [`Device::allocate`] back once the work given so far is done.
-    pub(super) fn free(&self, pointer: sys::CUdeviceptr) {
+    pub(super) fn free(&self, allocation: &Allocation) {
         let context = &self.inner.context;
-        if context.bind_to_thread().is_ok() {
-            // SAFETY: allocated on the same stream, and its one owner is being dropped.
-            context.record_err(unsafe { result::free_async(pointer, self.inner.stream.cu_stream()) });
+        match &allocation.region {
+            Some(region) => region.free(allocation.pointer),
+            None if context.bind_to_thread().is_ok() => {
+                let stream = self.inner.stream.cu_stream();
+                // SAFETY: allocated on the same stream, and its one owner is being dropped.
+                context.record_err(unsafe { result::free_async(allocation.pointer, stream) });
+            }
+            None => {}
         }
     }
 
@@ -247,12 +278,22 @@ impl Device {
         let context = CudaContext::new(ordinal)?;
         // SAFETY: one stream does all the work of this device, so no event is needed to order it.
         unsafe { context.disable_event_tracking() };
-        keep_pool(&context)?;
         let stream = context.new_stream()?;
         let library = Library::open(&stream)?;
+        let ground = Arc::new(Ground::new(&context, &stream)?);
+        let work = Arc::new(Region::new(&ground)?);
         let hopper = context.compute_capability()? == HOPPER && images::built_for_hopper();
-        let watched = Mutex::default();
-        let inner = Inner { library, images: Images::default(), stream, context, poison, watched };
+        let inner = Inner {
+            library,
+            images: Images::default(),
+            work,
+            within: Mutex::default(),
+            ground,
+            stream,
+            context,
+            poison,
+            watched: Mutex::default(),
+        };
         Ok(Self { inner: Arc::new(inner), hopper })
     }
 }
@@ -275,17 +316,6 @@ impl std::fmt::Display for Device {
     }
 }
 
-/// By default the pool returns its memory at every synchronise; a step would then pay for it again.
-fn keep_pool(context: &Arc<CudaContext>) -> Result<(), CudaError> {
-    let mut threshold = u64::MAX;
-    // SAFETY: the attribute takes a pointer to one u64.
-    unsafe {
-        let pool = result::device::get_default_mem_pool(context.cu_device())?;
-        result::mem_pool::set_attribute(
-            pool,
-            sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD,
-            (&raw mut threshold).cast(),
-        )?;
-    }
-    Ok(())
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

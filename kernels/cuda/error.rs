@@ -17,6 +17,8 @@ pub enum CudaError {
     NoDevice { ordinal: usize, count: i32 },
     #[error("out of GPU memory: {wanted} bytes asked, {free} free")]
     OutOfMemory { wanted: usize, free: usize },
+    #[error("the host has no {wanted} bytes that a GPU could read")]
+    NoHostMemory { wanted: usize },
     #[error("no kernel {function} in image {image}")]
     NoKernel { image: &'static str, function: &'static str },
     #[error("CUDA: {0:?}")]

@@ -100,8 +100,9 @@ impl Device {
 
 impl Library {
     pub(super) fn open(stream: &Arc<CudaStream>) -> Result<Self, CudaError> {
-        // SAFETY: freed in drop, on the same stream.
-        let workspace = unsafe { result::malloc_async(stream.cu_stream(), WORKSPACE)? };
+        stream.context().bind_to_thread()?;
+        // SAFETY: freed in drop.
+        let workspace = unsafe { result::malloc_sync(WORKSPACE)? };
         Ok(Self { handle: lt::create_handle()?, workspace, stream: stream.clone(), plans: Mutex::default() })
     }
 
@@ -148,7 +149,7 @@ impl Drop for Library {
         if context.bind_to_thread().is_ok() {
             // SAFETY: made in `open`, used by nobody after.
             unsafe {
-                context.record_err(result::free_async(self.workspace, self.stream.cu_stream()));
+                context.record_err(result::free_sync(self.workspace));
                 if lt::destroy_handle(self.handle).is_err() {
                     // The process is ending; there is nobody left to tell.
                 }

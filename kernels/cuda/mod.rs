@@ -11,6 +11,8 @@ mod images;
 mod launch;
 mod matmul;
 mod operand;
+mod pinned;
+mod region;
 mod tensor_map;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,5 +27,7 @@ pub(crate) use flash_hopper::FlashHopper;
 pub(crate) use launch::{Argument, Grid};
 pub(crate) use matmul::{Epilogue, Matmul, Operand, Scales};
 pub(crate) use operand::{address, cast, empty, optional, pointer};
+pub(crate) use pinned::Pinned;
+pub(crate) use region::Region;
 pub(crate) use tensor_map::{BoxRow, TensorMap};
 pub use timing::Stopwatch;

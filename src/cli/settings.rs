@@ -36,6 +36,9 @@ pub(super) struct SettingsArgs {
     /// Device memory that a worker may take, such as 24GB [default: all there is]
     #[arg(long, value_name = "BYTES")]
     memory_limit: Option<String>,
+    /// Main memory for what leaves a GPU, such as 64GB [default: half of the machine's]
+    #[arg(long, value_name = "BYTES")]
+    host_memory: Option<String>,
     /// Lines on standard error: text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -56,6 +59,7 @@ impl SettingsArgs {
             .set("models.linear_format", self.linear_format)
             .set("workers.devices", self.workers)
             .set("workers.memory_limit", self.memory_limit)
+            .set("workers.host_memory", self.host_memory)
             .set("log.format", self.log_format)
             .set("log.filter", self.log_filter);
         Ok(Config::load(Sources::of_process(self.config, flags))?)

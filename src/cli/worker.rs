@@ -59,7 +59,10 @@ pub(super) fn run_worker(args: WorkerArgs) -> Result<ExitCode> {
         library: catalog::library(&config.models),
         // The running program's own file, also after it was replaced on disk.
         pictures: PictureDecoder::new("/proc/self/exe".into()),
-        settings: Settings { budget: Budget { limit: config.workers.memory_limit }, linear },
+        settings: Settings {
+            budget: Budget { limit: config.workers.memory_limit, host: config.workers.host_memory },
+            linear,
+        },
         models: catalog::deployed(&config.models, linear)?.models().iter().map(offered).collect(),
         drain: config.workers.drain,
     };

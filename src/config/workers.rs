@@ -30,6 +30,9 @@ pub struct Workers {
     /// models and what they compute in. `WANSERVE_WORKERS_MEMORY_LIMIT`, default none: all of a GPU's, half of the
     /// machine's.
     pub memory_limit: Option<u64>,
+    /// Bytes of main memory, pinned, in which a worker keeps weights that left its GPU, so that they come back within a
+    /// second. `WANSERVE_WORKERS_HOST_MEMORY`, default none: half of the machine's, shared by its GPUs. 0 keeps nothing.
+    pub host_memory: Option<u64>,
 }
 
 impl Workers {
@@ -39,6 +42,7 @@ impl Workers {
             token: section.field("token", None),
             drain: section.field("drain_seconds", Duration::from_secs(25)),
             memory_limit: section.field("memory_limit", None),
+            host_memory: section.field("host_memory", None),
         }
     }
 }

@@ -14,14 +14,20 @@ pub enum PartKind {
     Decoder,
 }
 
-/// What was done. All but the first two are steps down the ladder of a clip that does not fit as it is.
+/// What was done; last, the steps down the ladder of a clip that does not fit as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MoveKind {
-    /// Weights came to the device.
+    /// Weights came to the device from where they are stored.
     Load,
-    /// Weights left it.
+    /// Weights left it, and will have to be loaded again.
     Evict,
+    /// Weights left it for the host's memory.
+    ToHost,
+    /// Weights came back from there.
+    FromHost,
+    /// Weights left the host's memory too, for others.
+    LeavesHost,
     /// A stage takes smaller pieces.
     SmallerPieces,
     /// The text encoder makes room.
@@ -53,11 +59,22 @@ impl PartKind {
 }
 
 impl MoveKind {
+    /// Whether weights moved, which takes time; else it was a step of the ladder.
+    pub fn is_move(self) -> bool {
+        match self {
+            Self::Load | Self::Evict | Self::ToHost | Self::FromHost | Self::LeavesHost => true,
+            Self::SmallerPieces | Self::TextEncoderLeaves | Self::PartLeaves => false,
+        }
+    }
+
     /// As metrics name it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Load => "load",
             Self::Evict => "evict",
+            Self::ToHost => "to_host",
+            Self::FromHost => "from_host",
+            Self::LeavesHost => "leaves_host",
             Self::SmallerPieces => "smaller_pieces",
             Self::TextEncoderLeaves => "text_encoder_leaves",
             Self::PartLeaves => "part_leaves",

@@ -92,6 +92,12 @@ impl Course {
         Needed { model: &self.model, part, expert, linear: self.workload.linear }
     }
 
+    /// What should be on the device while the network works; the most of any stage without a name.
+    pub(super) fn bytes(&self, key: Option<&PartKey>) -> u64 {
+        let stages = self.plans.iter().filter(|(stage, _)| key.is_none_or(|key| key == *stage));
+        stages.map(|(_, plan)| plan.bytes).max().unwrap_or(0)
+    }
+
     /// What leaves before the network's stage; nothing the second time.
     pub(super) fn begin(&mut self, key: &PartKey) -> StagePlan {
         self.plans.remove(key).unwrap_or_default()

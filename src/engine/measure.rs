@@ -47,7 +47,9 @@ pub enum Measurable {
 pub struct Measurement {
     /// One a repeat.
     pub milliseconds: Vec<f64>,
-    /// Of the device's pool over all runs; `None` on the CPU.
+    /// Bytes of the device that were foreseen; `None` on the CPU, as is what follows.
+    pub predicted: Option<u64>,
+    /// Of the device's tensors over all runs.
     pub pool: Option<PoolUse>,
     /// Of one run, the longest first; empty unless asked for, and on the CPU.
     pub kernels: Vec<KernelTime>,
@@ -94,7 +96,8 @@ impl Pipeline {
         let device = self.device.clone();
         let mut course = self.course(spec, first_frame.is_some())?;
         let (needs, expert) = (stage.network(), Expert::High);
-        match stage {
+        let predicted = course.bytes(Some(&course.needed(needs, expert).part.key));
+        let measured = match stage {
             Measurable::Text => {
                 let broken = |error| EngineError::Request(format!("{error}"));
                 let encoded = self.tokenizer.encode(&spec.effective_prompt).map_err(broken)?;
@@ -149,8 +152,14 @@ impl Pipeline {
                 self.enter(&mut course, needs, expert, &mut Nobody)?;
                 timed(&device, runs, || self.decode(&course, spec, &latent, &mut Nobody))
             }
-        }
-        .map(Some)
+        }?;
+        Ok(Some(Measurement { predicted: measured.pool.map(|_| predicted), ..measured }))
+    }
+
+    /// Bytes that a clip should take of the device besides its context, at its fullest stage; `None` on the CPU.
+    pub fn predict(&self, spec: &VideoSpec, image: bool) -> Result<Option<u64>, EngineError> {
+        let course = self.course(spec, image)?;
+        Ok(self.device.pool()?.map(|_| course.bytes(None)))
     }
 }
 
@@ -159,7 +168,7 @@ fn timed(
     runs: Runs,
     mut work: impl FnMut() -> Result<(), EngineError>,
 ) -> Result<Measurement, EngineError> {
-    device.forget_peak()?;
+    device.forget_peak();
     for _ in 0..runs.warm_ups {
         work()?;
     }
@@ -177,7 +186,7 @@ fn timed(
         work()?;
         kernels = device.watched_kernels()?;
     }
-    Ok(Measurement { milliseconds, pool, kernels })
+    Ok(Measurement { milliseconds, predicted: None, pool, kernels })
 }
 
 /// Watches nothing and stops nothing.

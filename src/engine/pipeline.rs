@@ -70,10 +70,11 @@ impl Pipeline {
 
     /// The same, with a limit of memory and a number format.
     pub fn open_with(model: &Model, device: &Device, settings: Settings) -> Result<Self, EngineError> {
+        device.limit_memory(settings.budget.tensors());
         let mut pipeline = Self {
             tokenizer: model.tokenizer()?,
             texts: VecDeque::new(),
-            residents: Residents::new(device),
+            residents: Residents::new(device, settings.budget.host_bytes(device)),
             model: model.clone(),
             device: device.clone(),
             settings,

@@ -6,7 +6,7 @@ use super::workers::{Worker, WorkerState};
 use crate::domain::clock::Moment;
 use crate::domain::job::{Job, JobState};
 use crate::domain::lease::{Cost, Device};
-use crate::domain::memory::{Move, MoveKind};
+use crate::domain::memory::Move;
 use crate::domain::stage::Timings;
 use crate::metrics::Metrics;
 
@@ -107,7 +107,7 @@ pub(super) fn moved(metrics: &Metrics, worker: &str, moves: &[Move]) {
     for one in moves {
         let (part, kind) = (one.part.as_str(), one.kind.as_str());
         metrics.model_moves_total.increment([worker, part, kind]);
-        if matches!(one.kind, MoveKind::Load | MoveKind::Evict) {
+        if one.kind.is_move() {
             metrics.model_move_duration_seconds.observe([part, kind], one.seconds);
         }
     }

@@ -78,6 +78,12 @@ impl Devices {
     }
 }
 
+/// Device memory of this process as the driver counts it; `None` for a CPU and where it is not told.
+pub fn process_memory(name: DeviceName) -> Option<u64> {
+    let devices = Devices::open(name);
+    Some(devices.own_memory()).filter(|bytes| *bytes > 0)
+}
+
 /// Device memory of this process.
 fn own_memory(gpu: &nvml_wrapper::Device<'_>) -> u64 {
     let processes = gpu.running_compute_processes().unwrap_or_default();

@@ -22,6 +22,7 @@ use crate::domain::video::{Operation, VideoSpec};
 use crate::engine::memory::Budget;
 use crate::engine::models::wan::LinearFormat;
 use crate::engine::weights::Model;
+use crate::worker::process_memory;
 use crate::engine::{Measurable, Measurement, Pipeline, Runs, Settings};
 
 /// Measure a model's stages, and clips from prompt to MP4
@@ -56,6 +57,9 @@ pub(super) struct BenchArgs {
     /// Device memory that may be taken, in bytes
     #[arg(long)]
     memory_limit: Option<u64>,
+    /// Main memory that may keep what left a GPU, in bytes
+    #[arg(long)]
+    host_memory: Option<u64>,
     /// Stages to measure, with commas between [default: all]
     #[arg(long, value_enum, value_delimiter = ',')]
     stages: Vec<StageArg>,
@@ -125,7 +129,7 @@ pub(super) fn run_bench(args: BenchArgs) -> Result<ExitCode> {
     let model = args.folders.library()?.find(&args.model)?;
     let began = Instant::now();
     let first = args.linear_format.first().copied().unwrap_or_default();
-    let settings = Settings { budget: Budget { limit: args.memory_limit }, linear: first };
+    let settings = Settings { budget: Budget { limit: args.memory_limit, host: args.host_memory }, linear: first };
     let mut pipeline = Pipeline::open_with(&model, &device, settings)?;
     device.synchronize()?;
     let mut report = Report::new(&model, &device, began.elapsed().as_secs_f64(), args.warm_ups)?;
@@ -140,7 +144,8 @@ pub(super) fn run_bench(args: BenchArgs) -> Result<ExitCode> {
             if (nth > 0 && !stage.has_size()) || (!new_size && !stage.attends()) {
                 continue;
             }
-            let Some(row) = measure(&mut pipeline, &args, linear, &spec, stage)? else { continue };
+            let Some(mut row) = measure(&mut pipeline, &args, linear, &spec, stage)? else { continue };
+            row.process_bytes = args.device.parse().ok().and_then(process_memory);
             writeln!(out, "{}", row.line())?;
             row.kernel_lines().try_for_each(|line| writeln!(out, "{line}"))?;
             report.rows.push(row);
@@ -241,8 +246,9 @@ fn clips(
     runs: Runs,
 ) -> Result<Row> {
     let folder = tempfile::tempdir()?;
+    let predicted = pipeline.predict(spec, first_frame.is_some())?;
     let (mut milliseconds, mut parts): (Vec<f64>, Vec<Timings>) = (Vec::new(), Vec::new());
-    pipeline.device().forget_peak()?;
+    pipeline.device().forget_peak();
     for run in 0..runs.warm_ups + runs.repeats {
         let spec = VideoSpec { effective_prompt: format!("{PROMPT} {run}"), ..spec.clone() };
         let began = Instant::now();
@@ -259,5 +265,6 @@ fn clips(
         }
     }
     let pool = pipeline.device().pool()?;
-    Ok(Row::new("clip", linear, spec, Measurement { milliseconds, pool, kernels: Vec::new() }, parts))
+    let measured = Measurement { milliseconds, predicted, pool, kernels: Vec::new() };
+    Ok(Row::new("clip", linear, spec, measured, parts))
 }

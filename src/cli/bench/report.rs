@@ -5,6 +5,7 @@ use kernels::Device;
 use serde::Serialize;
 
 use crate::domain::linear::LinearCompute;
+use crate::engine::memory::CONTEXT_BYTES;
 use crate::domain::memory::Move;
 use crate::domain::size::Size;
 use crate::domain::stage::Timings;
@@ -47,9 +48,12 @@ pub(super) struct Row {
     min_ms: f64,
     max_ms: f64,
     milliseconds: Vec<f64>,
-    /// The most that tensors held, and that the pool had taken for them.
+    /// The most that tensors held, and that was taken from the device for them.
     peak_bytes: Option<u64>,
     reserved_peak_bytes: Option<u64>,
+    /// What the process was foreseen to take of the device, its context included, and what the driver said afterwards.
+    predicted_bytes: Option<u64>,
+    pub(super) process_bytes: Option<u64>,
     /// Seconds of each part of a clip, one a repeat.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<Timings>,
@@ -85,8 +89,8 @@ impl Report {
         let loaded = self.loaded_bytes.map_or_else(String::new, |bytes| format!(", {:.2} GiB", gib(bytes)));
         format!(
             "{model} on {device_name} ({device}); loaded in {load_seconds:.1} s{loaded}; {warm_ups} warm-ups\n\n\
-             | stage | clip | attention | linears | runs | median ms | min | max | peak |\n\
-             |---|---|---|---|---|---|---|---|---|"
+             | stage | clip | attention | linears | runs | median ms | min | max | GiB held | taken | foreseen | process |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|"
         )
     }
 
@@ -104,7 +108,7 @@ impl Row {
         measured: Measurement,
         parts: Vec<Timings>,
     ) -> Self {
-        let Measurement { milliseconds, pool, kernels } = measured;
+        let Measurement { milliseconds, predicted, pool, kernels } = measured;
         let mut sorted = milliseconds.clone();
         sorted.sort_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
@@ -123,6 +127,8 @@ impl Row {
             milliseconds,
             peak_bytes: pool.map(|pool| pool.used_peak),
             reserved_peak_bytes: pool.map(|pool| pool.reserved_peak),
+            predicted_bytes: predicted.map(|bytes| bytes + CONTEXT_BYTES),
+            process_bytes: None,
             parts,
             kernels: kernels
                 .into_iter()
@@ -143,11 +149,13 @@ impl Row {
     pub(super) fn line(&self) -> String {
         let Self { stage, size, frames, steps, attention, median_ms, min_ms, max_ms, linear_format, .. } =
             self;
-        let peak = self.peak_bytes.map_or_else(|| "–".to_owned(), |bytes| format!("{:.2} GiB", gib(bytes)));
+        let memory = [self.peak_bytes, self.reserved_peak_bytes, self.predicted_bytes, self.process_bytes];
+        let memory = memory.map(|bytes| bytes.map_or_else(|| "–".to_owned(), |bytes| format!("{:.2}", gib(bytes))));
+        let memory = memory.join(" | ");
         let parts = self.parts.last().map_or_else(String::new, |parts| format!(" {}", parts_line(parts)));
         format!(
             "| {stage} | {size} {frames} frames {steps} steps | {attention} | {linear_format} | {} | {median_ms:.1} | \
-             {min_ms:.1} | {max_ms:.1} | {peak} |{parts}",
+             {min_ms:.1} | {max_ms:.1} | {memory} |{parts}",
             self.milliseconds.len()
         )
     }

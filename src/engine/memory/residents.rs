@@ -1,9 +1,10 @@
 //! The networks that are on a device: loaded when a stage needs them, kept while they fit, shared between models that have
-//! the same numbers. Does what a plan says and remembers what it did and how long that took.
+//! the same numbers. One that leaves a GPU waits in the host's memory while there is room, and comes back from there. Does
+//! what a plan says and remembers what it did and how long that took.
 
 use std::time::Instant;
 
-use kernels::{Device, Tensor};
+use kernels::{Device, Movable, Tensor};
 
 use super::plan::{Held, Part, PartKey, StagePlan};
 use crate::domain::linear::LinearCompute;
@@ -14,9 +15,11 @@ use crate::engine::models::vae::{Decoder, Encoder};
 use crate::engine::models::wan::{TextContext, Wan};
 use crate::engine::weights::{Expert, Model};
 
-/// Networks on a device.
+/// Networks on a device, and those that wait beside it.
 pub(in crate::engine) struct Residents {
     device: Device,
+    /// Bytes of the host's memory that copies may take.
+    host: u64,
     entries: Vec<Entry>,
     /// Rises with every use.
     clock: u64,
@@ -27,7 +30,7 @@ pub(in crate::engine) struct Residents {
 struct Entry {
     part: Part,
     used: u64,
-    network: Network,
+    network: Movable<Network>,
 }
 
 enum Network {
@@ -52,17 +55,27 @@ pub(in crate::engine) struct Needed<'a> {
 }
 
 impl Residents {
-    pub(in crate::engine) fn new(device: &Device) -> Self {
-        Self { device: device.clone(), entries: Vec::new(), clock: 0, moves: Vec::new(), load_seconds: 0.0 }
+    /// `host` bytes of the host's memory may hold what leaves the device.
+    pub(in crate::engine) fn new(device: &Device, host: u64) -> Self {
+        Self {
+            device: device.clone(),
+            host,
+            entries: Vec::new(),
+            clock: 0,
+            moves: Vec::new(),
+            load_seconds: 0.0,
+        }
     }
 
-    /// What is there, for a plan.
+    /// What is on the device, for a plan.
     pub(in crate::engine) fn held(&self) -> Vec<Held> {
-        self.entries.iter().map(|entry| Held { part: entry.part.clone(), used: entry.used }).collect()
+        let here = self.entries.iter().filter(|entry| entry.network.is_here());
+        here.map(|entry| Held { part: entry.part.clone(), used: entry.used }).collect()
     }
 
+    /// Whether it is on the device.
     pub(in crate::engine) fn has(&self, key: &PartKey) -> bool {
-        self.entries.iter().any(|entry| entry.part.key == *key)
+        self.entries.iter().any(|entry| entry.part.key == *key && entry.network.is_here())
     }
 
     /// What was done since the last call, in order.
@@ -76,16 +89,64 @@ impl Residents {
             self.moves.push(Move { kind, part: stage, bytes: 0, seconds: 0.0 });
         }
         for key in &plan.evict {
-            let began = Instant::now();
-            let Some(at) = self.entries.iter().position(|entry| entry.part.key == *key) else { continue };
-            let entry = self.entries.remove(at);
-            let bytes = entry.part.bytes;
-            drop(entry);
-            self.device.synchronize()?;
-            let seconds = began.elapsed().as_secs_f64();
-            self.moves.push(Move { kind: MoveKind::Evict, part: key.kind, bytes, seconds });
+            self.evict(key)?;
         }
         Ok(())
+    }
+
+    /// To the host's memory, or away if that has no room.
+    fn evict(&mut self, key: &PartKey) -> Result<(), EngineError> {
+        let began = Instant::now();
+        let Some(at) = self.entries.iter().position(|entry| entry.part.key == *key) else { return Ok(()) };
+        let mut entry = self.entries.remove(at);
+        let bytes = entry.part.bytes;
+        let missing = entry.network.bytes().unwrap_or(u64::MAX).saturating_sub(entry.network.copied_bytes());
+        let mut stays = self.make_host_room(missing, entry.network.copied_bytes());
+        if stays {
+            if let Some(network) = entry.network.here() {
+                network.forget_work();
+            }
+            stays = match entry.network.leave() {
+                Err(error) if error.is_out_of_host_memory() => false,
+                left => left.map(|()| true)?,
+            };
+        }
+        let kind = if stays {
+            self.entries.push(entry);
+            MoveKind::ToHost
+        } else {
+            drop(entry);
+            self.device.synchronize()?;
+            MoveKind::Evict
+        };
+        let seconds = began.elapsed().as_secs_f64();
+        self.moves.push(Move { kind, part: key.kind, bytes, seconds });
+        Ok(())
+    }
+
+    /// Lets copies go, the least recently used first, until `more` bytes have room beside them and `kept` bytes. First
+    /// those of what is on the device, which need none.
+    fn make_host_room(&mut self, more: u64, kept: u64) -> bool {
+        if more.saturating_add(kept) > self.host {
+            return false;
+        }
+        loop {
+            let copied: u64 = self.entries.iter().map(|entry| entry.network.copied_bytes()).sum();
+            if copied + kept + more <= self.host {
+                return true;
+            }
+            let with_copy = self.entries.iter().enumerate().filter(|(_, it)| it.network.copied_bytes() > 0);
+            let oldest = with_copy.min_by_key(|(_, entry)| (!entry.network.is_here(), entry.used));
+            let Some((at, _)) = oldest else { return false };
+            if self.entries[at].network.is_here() {
+                self.entries[at].network.forget_copy();
+            } else {
+                let began = Instant::now();
+                let Part { key, bytes } = self.entries.remove(at).part;
+                let seconds = began.elapsed().as_secs_f64();
+                self.moves.push(Move { kind: MoveKind::LeavesHost, part: key.kind, bytes, seconds });
+            }
+        }
     }
 
     /// Brings a network to the device, if it is not there.
@@ -129,27 +190,52 @@ impl Residents {
         }
     }
 
-    /// The network, loaded first if it is not there.
+    /// The network, brought to the device first if it is not there.
     fn network(&mut self, needed: &Needed) -> Result<&mut Network, EngineError> {
         self.clock += 1;
         let found = self.entries.iter().position(|entry| entry.part.key == needed.part.key);
+        let began = Instant::now();
         let at = match found {
-            Some(at) => at,
+            Some(at) if self.entries[at].network.is_here() => at,
+            Some(at) => {
+                self.entries[at].network.come_back()?;
+                let bytes = self.entries[at].part.bytes;
+                self.came(MoveKind::FromHost, needed.part.key.kind, bytes, began);
+                at
+            }
             None => {
-                let began = Instant::now();
-                let network = load(needed, &self.device)?;
+                let network = self.device.movable(|| load(needed, &self.device))?;
                 self.device.synchronize()?;
-                let seconds = began.elapsed().as_secs_f64();
-                self.load_seconds += seconds;
-                let (part, bytes) = (needed.part.key.kind, needed.part.bytes);
-                self.moves.push(Move { kind: MoveKind::Load, part, bytes, seconds });
-                self.entries.push(Entry { part: needed.part.clone(), used: 0, network });
+                // As it turned out, where that is counted.
+                let part = Part { bytes: network.bytes().unwrap_or(needed.part.bytes), ..needed.part.clone() };
+                self.came(MoveKind::Load, part.key.kind, part.bytes, began);
+                self.entries.push(Entry { part, used: 0, network });
                 self.entries.len() - 1
             }
         };
         let entry = &mut self.entries[at];
         entry.used = self.clock;
-        Ok(&mut entry.network)
+        entry.network.here().ok_or_else(|| EngineError::Model("a network did not come back".to_owned()))
+    }
+
+    fn came(&mut self, kind: MoveKind, part: PartKind, bytes: u64, began: Instant) {
+        let seconds = began.elapsed().as_secs_f64();
+        self.load_seconds += seconds;
+        self.moves.push(Move { kind, part, bytes, seconds });
+    }
+}
+
+impl Network {
+    /// Lets go of what is not weights: it stands elsewhere and is made again when it is needed.
+    fn forget_work(&mut self) {
+        match self {
+            Self::Text(text) => text.forget_work(),
+            Self::Transformer(transformer) => {
+                transformer.read = None;
+                transformer.wan.forget_work();
+            }
+            Self::Encoder(_) | Self::Decoder(_) => {}
+        }
     }
 }
 

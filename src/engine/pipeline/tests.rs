@@ -141,12 +141,12 @@ fn with_less_memory_parts_take_turns_and_the_frames_stay() {
         element: 4,
     };
     let stages = workload.stages(&model);
-    let small = Settings { budget: Budget { limit: Some(least(&stages)) }, ..Settings::default() };
+    let small = Settings { budget: Budget { limit: Some(least(&stages)), host: None }, ..Settings::default() };
     let mut pipeline = Pipeline::open_with(&model, &Device::Cpu, small).unwrap();
     assert!(frames(&mut pipeline, &spec(), None) == plain);
     let moves = pipeline.take_moves();
     assert!(moves.iter().any(|one| one.kind == MoveKind::Evict), "{moves:?}");
-    let too_small = Settings { budget: Budget { limit: Some(least(&stages) - 1) }, ..small };
+    let too_small = Settings { budget: Budget { limit: Some(least(&stages) - 1), host: None }, ..small };
     let mut pipeline = Pipeline::open_with(&model, &Device::Cpu, too_small).unwrap();
     let refused = pipeline.generate(&spec(), None, &mut Notes::default());
     assert!(matches!(refused, Err(EngineError::TooLarge(_))));

@@ -1,4 +1,5 @@
 // Stands in for libcublasLt.so: `d = epilogue(alpha·aᵒᵖ·b + beta·c + bias)`, column-major, with vectors of scales.
+#include <cstdlib>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -110,6 +111,8 @@ int cublasLtMatmulAlgoGetHeuristic(void*, Description* description, Layout* a, L
 int cublasLtMatmul(void*, Description* description, const float* alpha, uint64_t a_base, Layout* a, uint64_t b_base,
                    Layout* b, const float* beta, uint64_t c_base, Layout* c, uint64_t d_base, Layout* d, const void*, void*,
                    size_t, void*) {
+    static const bool only_memory = getenv("EMULATED_MEMORY");
+    if (only_memory) return SUCCESS;
     const int64_t rows = d->rows, columns = d->columns, depth = b->rows;
     std::vector<float> left(rows * depth), right(columns * depth);
     for (int batch = 0; batch < d->batches; ++batch) {

@@ -102,6 +102,11 @@ impl Umt5 {
         Ok(Tensor::concat(&[&x.rows(0..rows)?, &padding])?) // (ids, dim)
     }
 
+    /// Lets go of all that was made besides the weights.
+    pub(in crate::engine) fn forget_work(&mut self) {
+        self.biases.clear();
+    }
+
     fn prepare_biases(&mut self, positions: usize) -> Result<(), EngineError> {
         if self.biases.first().is_some_and(|bias| bias.positions == positions) {
             return Ok(());

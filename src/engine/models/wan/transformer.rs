@@ -114,6 +114,11 @@ impl Wan {
         Ok(unpatchify(&x, size, PATCH)?) // (16, T, H, W)
     }
 
+    /// Lets go of all that was made besides the weights.
+    pub(in crate::engine) fn forget_work(&mut self) {
+        self.rope = None;
+    }
+
     fn prepare_rope(&mut self, size: [usize; 3]) -> Result<(), EngineError> {
         let grid = [0, 1, 2].map(|axis| size[axis] / PATCH[axis]);
         if self.rope.as_ref().is_none_or(|(known, _)| *known != grid) {
