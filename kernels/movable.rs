@@ -118,9 +118,9 @@ impl<T> Movable<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tensor;
     #[cfg(feature = "cuda")]
     use crate::DType;
+    use crate::Tensor;
 
     #[test]
     fn on_the_cpu_it_stays() {

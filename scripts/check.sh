@@ -16,6 +16,7 @@ step 'format' cargo fmt --all --check
 step 'clippy' cargo clippy --locked --workspace --all-targets -- -D warnings
 step 'clippy with the cuda feature' cargo clippy --locked --workspace --all-targets --features cuda -- -D warnings
 step 'tests' cargo test --locked --workspace
+step "memory of an emulated card" ./scripts/emulate-gpu.sh footprint
 step "storage on Ceph's gateway" ./scripts/radosgw.sh --locked
 step 'official SDKs' ./tests/sdk/run.sh
 step 'document against server' ./tests/openapi/run.sh

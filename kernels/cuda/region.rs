@@ -223,11 +223,7 @@ impl Region {
             let from = &copy.bytes()[at..at + bytes];
             // SAFETY: the block was just mapped; the copy lives until the wait below.
             unsafe {
-                result::memcpy_htod_async(
-                    self.base + start as u64,
-                    from,
-                    self.ground.copies.cu_stream(),
-                )?;
+                result::memcpy_htod_async(self.base + start as u64, from, self.ground.copies.cu_stream())?;
             }
             at += bytes;
         }
@@ -249,9 +245,9 @@ impl Region {
             // SAFETY: the block lies inside this region's addresses and nothing stands behind it yet.
             unsafe {
                 sys::cuMemCreate(&raw mut handle, block.bytes, &raw const properties, 0).result()?;
-                let mapped = sys::cuMemMap(place, block.bytes, 0, handle, 0).result().and_then(|()| {
-                    sys::cuMemSetAccess(place, block.bytes, &raw const access, 1).result()
-                });
+                let mapped = sys::cuMemMap(place, block.bytes, 0, handle, 0)
+                    .result()
+                    .and_then(|()| sys::cuMemSetAccess(place, block.bytes, &raw const access, 1).result());
                 if let Err(error) = mapped {
                     // Both fail if there is nothing to undo.
                     sys::cuMemUnmap(place, block.bytes).result().ok();

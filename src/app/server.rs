@@ -404,10 +404,8 @@ fn worker_arguments(config: &Config) -> Vec<OsString> {
         "--log-filter".into(),
         config.log.filter.clone().into(),
     ];
-    let bytes = [
-        ("--memory-limit", config.workers.memory_limit),
-        ("--host-memory", config.workers.host_memory),
-    ];
+    let bytes =
+        [("--memory-limit", config.workers.memory_limit), ("--host-memory", config.workers.host_memory)];
     for (flag, bytes) in bytes.into_iter().filter_map(|(flag, bytes)| Some((flag, bytes?))) {
         arguments.extend([flag.into(), bytes.to_string().into()]);
     }

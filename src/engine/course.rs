@@ -55,6 +55,7 @@ impl Course {
             shape: ClipShape { frames: 0, height: 0, width: 0 },
             text: true,
             image: true,
+            attention: model.capabilities().default_attention_type,
             linear: linear_of(model, settings, quantised),
             element: device.activations().size(),
         };
@@ -75,6 +76,7 @@ impl Course {
             shape: ClipShape { frames, height, width },
             text,
             image,
+            attention: spec.attention,
             linear: linear_of(model, settings, spec.quant_linear),
             element: device.activations().size(),
         };

@@ -12,7 +12,9 @@ use super::attention::Attention;
 use super::course::{Course, Settings, latent_size};
 use super::error::EngineError;
 use super::listener::Listener;
-use super::memory::{FEWEST_LATENTS_PER_CHUNK, LATENTS_PER_CHUNK, PartKey, Residents, StageNeed, plan};
+use super::memory::{
+    FEWEST_LATENTS_PER_CHUNK, LATENTS_PER_CHUNK, PartKey, REMEMBERED_TEXTS, Residents, StageNeed, plan,
+};
 use super::models::vae::Clip;
 use super::models::wan::{LATENT_CHANNELS, MASK_CHANNELS, Step};
 use super::sampler::{Noise, Rcm, Schedule};
@@ -23,9 +25,6 @@ use crate::domain::memory::{Move, PartKind};
 use crate::domain::picture::Picture;
 use crate::domain::stage::{Stage, Timings};
 use crate::domain::video::{AttentionType, Operation, VideoSpec};
-
-/// Texts whose embeddings are kept: enough for a caller who tries seeds on a few prompts.
-const REMEMBERED_TEXTS: usize = 8;
 
 /// Models on one device.
 pub struct Pipeline {

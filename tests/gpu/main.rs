@@ -2,6 +2,7 @@
 //! how long a step takes. Numbers against the definition are `kernels/*/test.rs` and `examples/parity.rs`.
 //! Without a GPU each test says so and passes.
 
+mod foreseen;
 mod weights;
 
 use std::time::Instant;

@@ -22,8 +22,8 @@ use crate::domain::video::{Operation, VideoSpec};
 use crate::engine::memory::Budget;
 use crate::engine::models::wan::LinearFormat;
 use crate::engine::weights::Model;
-use crate::worker::process_memory;
 use crate::engine::{Measurable, Measurement, Pipeline, Runs, Settings};
+use crate::worker::process_memory;
 
 /// Measure a model's stages, and clips from prompt to MP4
 #[derive(Debug, clap::Args)]
@@ -129,7 +129,8 @@ pub(super) fn run_bench(args: BenchArgs) -> Result<ExitCode> {
     let model = args.folders.library()?.find(&args.model)?;
     let began = Instant::now();
     let first = args.linear_format.first().copied().unwrap_or_default();
-    let settings = Settings { budget: Budget { limit: args.memory_limit, host: args.host_memory }, linear: first };
+    let settings =
+        Settings { budget: Budget { limit: args.memory_limit, host: args.host_memory }, linear: first };
     let mut pipeline = Pipeline::open_with(&model, &device, settings)?;
     device.synchronize()?;
     let mut report = Report::new(&model, &device, began.elapsed().as_secs_f64(), args.warm_ups)?;

@@ -5,12 +5,12 @@ use kernels::Device;
 use serde::Serialize;
 
 use crate::domain::linear::LinearCompute;
-use crate::engine::memory::CONTEXT_BYTES;
 use crate::domain::memory::Move;
 use crate::domain::size::Size;
 use crate::domain::stage::Timings;
 use crate::domain::video::{AttentionType, VideoSpec};
 use crate::engine::Measurement;
+use crate::engine::memory::CONTEXT_BYTES;
 use crate::engine::weights::Model;
 
 /// Kernels that a table names; the rest is one line.
@@ -150,7 +150,8 @@ impl Row {
         let Self { stage, size, frames, steps, attention, median_ms, min_ms, max_ms, linear_format, .. } =
             self;
         let memory = [self.peak_bytes, self.reserved_peak_bytes, self.predicted_bytes, self.process_bytes];
-        let memory = memory.map(|bytes| bytes.map_or_else(|| "–".to_owned(), |bytes| format!("{:.2}", gib(bytes))));
+        let memory =
+            memory.map(|bytes| bytes.map_or_else(|| "–".to_owned(), |bytes| format!("{:.2}", gib(bytes))));
         let memory = memory.join(" | ");
         let parts = self.parts.last().map_or_else(String::new, |parts| format!(" {}", parts_line(parts)));
         format!(

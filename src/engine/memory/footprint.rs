@@ -1,10 +1,11 @@
-//! How many bytes the stages of a clip take, from shapes alone: weights as they are held, and what is computed in.
-//! The numbers of live tensors are those of the networks' code; `wanserve bench` shows how near they are.
+//! How many bytes the stages of a clip take, from shapes alone: weights as they are held, and what is computed in, which
+//! each network tells of itself. `wanserve bench` shows how near they are.
 
 use super::plan::{Part, PartKey, StageNeed};
 use crate::domain::linear::LinearCompute;
 use crate::domain::memory::PartKind;
-use crate::engine::models::{ExpectedTensor, TensorKind};
+use crate::domain::video::AttentionType;
+use crate::engine::models::{ExpectedTensor, TensorKind, umt5, vae, wan};
 use crate::engine::weights::{Architecture, Expert, Model, Network};
 
 /// Size of a clip's latent.
@@ -23,6 +24,7 @@ pub struct Workload {
     pub text: bool,
     /// Whether a picture has to be encoded.
     pub image: bool,
+    pub attention: AttentionType,
     pub linear: LinearCompute,
     /// Bytes of an activation's element: 4 on the CPU, 2 on a GPU.
     pub element: usize,
@@ -32,33 +34,18 @@ pub struct Workload {
 pub const LATENTS_PER_CHUNK: usize = 2;
 pub const FEWEST_LATENTS_PER_CHUNK: usize = 1;
 
-/// Tensors of tokens × dim that are alive at the widest place of attention: the stream, queries, keys, values, the sparse
-/// branch, the result, and what choosing blocks takes.
-const ATTENTION_ROWS: usize = 7;
-/// Tensors of tokens × dim beside the hidden layer of the feed-forward network: the stream, the product, the result.
-const FEED_FORWARD_ROWS: usize = 3;
-/// Frames × height × width × channels alive at the widest place of the decoder: a residual block's two inputs, its normed
-/// copy and its output.
-const DECODER_PLANES: usize = 4;
-/// Frames that each causal convolution keeps of the chunk before.
-const HISTORY: usize = 2;
-/// Convolutions with history at the decoder's full size, and all others counted in those: each smaller size has more
-/// channels and fewer positions.
-const DECODER_HISTORIES: usize = 9;
-/// As for the decoder, in the encoder, which takes all frames that differ at once.
-const ENCODER_PLANES: usize = 5;
-/// Frames after which still frames are constant at the encoder's full size.
-const ENCODER_FRAMES: usize = 11;
-/// Wide tensors of the text encoder, in elements a token.
-const TEXT_PLANES: usize = 4;
 /// Frames of pixels for each latent frame.
 const FRAMES_PER_LATENT: usize = 4;
+/// Texts whose embeddings are kept: enough for a caller who tries seeds on a few prompts.
+pub const REMEMBERED_TEXTS: usize = 8;
 /// Pixels of a latent's side.
 const SIDE: usize = 8;
 /// Blocks of an int8 matrix.
 const INT8_BLOCK: usize = 128;
-/// The pool gives memory in grains of this.
+/// Tensors begin at multiples of this.
 const GRAIN: u64 = 512;
+/// Each network stands in pages of its own.
+const PAGE: u64 = 2 << 20;
 
 impl Workload {
     /// Every stage of the clip, in order. A model of two transformers has two stages of denoising.
@@ -69,19 +56,20 @@ impl Workload {
         let mut add = |part: Part, work: u64, small_work: u64| {
             stages.push(StageNeed { parts: vec![part], work, small_work });
         };
+        let work = |kind| self.work(architecture, kind);
         if self.text {
-            let work = self.text_work(architecture);
+            let work = work(PartKind::TextEncoder);
             add(part(PartKind::TextEncoder, Expert::High), work, work);
         }
         if self.image {
-            let work = self.image_work(architecture);
+            let work = work(PartKind::Encoder);
             add(part(PartKind::Encoder, Expert::High), work, work);
         }
         for &expert in &architecture.experts {
-            let work = self.denoise_work(architecture);
+            let work = work(PartKind::Transformer);
             add(part(PartKind::Transformer, expert), work, work);
         }
-        let decode = |latents| self.decode_work(architecture, latents);
+        let decode = |latents| self.work_in_pieces(architecture, PartKind::Decoder, latents);
         add(
             part(PartKind::Decoder, Expert::High),
             decode(LATENTS_PER_CHUNK),
@@ -114,7 +102,8 @@ impl Workload {
     }
 
     fn weights(&self, tensors: &[ExpectedTensor]) -> u64 {
-        tensors.iter().map(|tensor| self.held(tensor).next_multiple_of(GRAIN)).sum()
+        let bytes: u64 = tensors.iter().map(|tensor| self.held(tensor).next_multiple_of(GRAIN)).sum();
+        bytes.next_multiple_of(PAGE)
     }
 
     /// Bytes of one tensor on the device.
@@ -140,46 +129,45 @@ impl Workload {
         }
     }
 
-    fn text_work(&self, architecture: &Architecture) -> u64 {
-        let config = &architecture.text_encoder;
-        let row = config.dim.max(config.dim_ffn) + config.dim_attn;
-        (TEXT_PLANES * architecture.max_tokens * row * self.element) as u64
-            + (config.num_layers * config.num_heads * architecture.max_tokens * architecture.max_tokens * 4)
-                as u64
+    /// A clip that nobody described yet counts as one frame.
+    fn latent(&self) -> [usize; 3] {
+        let ClipShape { frames, height, width } = self.shape;
+        [frames.max(1), height, width]
     }
 
-    fn denoise_work(&self, architecture: &Architecture) -> u64 {
-        let config = &architecture.transformer;
-        let ClipShape { frames, height, width } = self.shape;
-        let tokens = frames * (height / 2) * (width / 2);
+    /// Bytes that a network computes in, with what stays from the stages before.
+    pub fn work(&self, architecture: &Architecture, kind: PartKind) -> u64 {
+        let latents = if kind == PartKind::Decoder { LATENTS_PER_CHUNK } else { 0 };
+        self.work_in_pieces(architecture, kind, latents)
+    }
+
+    /// The same where the decoder takes `latents` frames at a time.
+    fn work_in_pieces(&self, architecture: &Architecture, kind: PartKind, latents: usize) -> u64 {
+        let [frames, height, width] = self.latent();
+        let Architecture { transformer, vae, text_encoder, max_tokens, .. } = architecture;
         let element = self.element;
-        // The hidden layer; in 8 bits too where it is quantised, and twice where GELU is a pass of its own.
-        let hidden = config.ffn_dim
-            * match self.linear {
-                LinearCompute::Bf16 => element,
-                LinearCompute::Int8 => element + 1,
-                LinearCompute::Fp8 => 2 * element,
-            };
-        let attention = ATTENTION_ROWS * config.dim * element;
-        let feed_forward = FEED_FORWARD_ROWS * config.dim * element + hidden;
-        let stream = tokens * attention.max(feed_forward);
-        let text = 2 * config.num_layers * config.text_len * config.dim * element;
-        (stream + text) as u64
-    }
-
-    fn decode_work(&self, architecture: &Architecture, latents: usize) -> u64 {
-        let ClipShape { height, width, .. } = self.shape;
-        let channels = architecture.vae.decoder_dim();
-        let plane = height * SIDE * width * SIDE * channels * self.element;
-        let chunk = (latents * FRAMES_PER_LATENT + HISTORY) * DECODER_PLANES;
-        ((chunk + HISTORY * DECODER_HISTORIES) * plane) as u64
-    }
-
-    fn image_work(&self, architecture: &Architecture) -> u64 {
-        let ClipShape { frames, height, width } = self.shape;
-        let plane = height * SIDE * width * SIDE * architecture.vae.dim * self.element;
-        let frames = ENCODER_FRAMES.min(1 + FRAMES_PER_LATENT * frames.saturating_sub(1));
-        (frames * ENCODER_PLANES * plane) as u64
+        let still = [1 + FRAMES_PER_LATENT * (frames - 1), height * SIDE, width * SIDE];
+        let computed = match kind {
+            PartKind::TextEncoder => umt5::text_work(text_encoder, *max_tokens, element),
+            PartKind::Encoder => vae::encoder_work(vae, still, element),
+            PartKind::Transformer => wan::step_work(
+                transformer,
+                frames * (height / 2) * (width / 2),
+                self.attention,
+                self.linear,
+                element,
+            ),
+            PartKind::Decoder => vae::decoder_work(vae, self.latent(), latents, element),
+        };
+        // Each transformer keeps what it read; before the first has read, only its texts are there.
+        let kept = match kind {
+            PartKind::TextEncoder | PartKind::Encoder => 0,
+            PartKind::Transformer | PartKind::Decoder => {
+                architecture.experts.len() * wan::text_keys(transformer, element)
+            }
+        };
+        let texts = REMEMBERED_TEXTS * max_tokens * text_encoder.dim * element;
+        (computed + kept + texts) as u64
     }
 }
 
@@ -210,7 +198,7 @@ mod tests {
 
     fn workload(linear: LinearCompute, height: usize, width: usize) -> Workload {
         let shape = ClipShape { frames: 21, height: height / 8, width: width / 8 };
-        Workload { shape, text: true, image: false, linear, element: 2 }
+        Workload { shape, text: true, image: false, attention: AttentionType::SageSla, linear, element: 2 }
     }
 
     fn gib(bytes: u64) -> f64 {

@@ -207,7 +207,8 @@ impl Residents {
                 let network = self.device.movable(|| load(needed, &self.device))?;
                 self.device.synchronize()?;
                 // As it turned out, where that is counted.
-                let part = Part { bytes: network.bytes().unwrap_or(needed.part.bytes), ..needed.part.clone() };
+                let part =
+                    Part { bytes: network.bytes().unwrap_or(needed.part.bytes), ..needed.part.clone() };
                 self.came(MoveKind::Load, part.key.kind, part.bytes, began);
                 self.entries.push(Entry { part, used: 0, network });
                 self.entries.len() - 1

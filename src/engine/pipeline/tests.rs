@@ -137,11 +137,13 @@ fn with_less_memory_parts_take_turns_and_the_frames_stay() {
         shape: ClipShape { frames: 3, height: 4, width: 6 },
         text: true,
         image: false,
+        attention: AttentionType::Sla,
         linear: LinearCompute::Bf16,
         element: 4,
     };
     let stages = workload.stages(&model);
-    let small = Settings { budget: Budget { limit: Some(least(&stages)), host: None }, ..Settings::default() };
+    let small =
+        Settings { budget: Budget { limit: Some(least(&stages)), host: None }, ..Settings::default() };
     let mut pipeline = Pipeline::open_with(&model, &Device::Cpu, small).unwrap();
     assert!(frames(&mut pipeline, &spec(), None) == plain);
     let moves = pipeline.take_moves();
@@ -161,4 +163,50 @@ fn fp8_layers_are_a_choice_of_the_deployment() {
     assert!(fp8 != frames(&mut open(), &spec(), None));
     let int8 = VideoSpec { quant_linear: true, ..spec() };
     assert!(frames(&mut pipeline, &int8, None) == frames(&mut open(), &int8, None));
+}
+
+/// On a GPU, or on an emulated one. Without either it says so and passes.
+#[cfg(feature = "cuda")]
+#[test]
+fn what_leaves_a_gpu_waits_on_the_host_and_makes_the_same_frames_again() {
+    let Ok(device) = "cuda:0".parse::<Device>() else { return eprintln!("skipped: no GPU") };
+    let model = Model::synthetic("wan-tiny").unwrap();
+    let open =
+        |budget| Pipeline::open_with(&model, &device, Settings { budget, ..Settings::default() }).unwrap();
+    let int8 = VideoSpec { quant_linear: true, ..spec() };
+    let mut roomy = open(Budget::default());
+    let expected = [frames(&mut roomy, &spec(), None), frames(&mut roomy, &int8, None)];
+    drop(roomy);
+    device.trim().unwrap();
+
+    // Room for one transformer beside the rest, in whichever format; networks this small fill few pages.
+    const SLACK: u64 = 2 << 20;
+    let course = Course::plan(
+        &model,
+        &spec(),
+        (true, false),
+        Settings::default(),
+        &Residents::new(&device, 0),
+        &device,
+    );
+    let limit = crate::engine::memory::CONTEXT_BYTES + course.unwrap().bytes(None) * 21 / 20 + SLACK;
+    let mut tight = open(Budget { limit: Some(limit), host: Some(1 << 30) });
+    // What is planned is looked at here; of networks this small the pages' ends would be most.
+    device.limit_memory(None);
+    for _ in 0..3 {
+        assert!(frames(&mut tight, &spec(), None) == expected[0]);
+        assert!(frames(&mut tight, &int8, None) == expected[1]);
+    }
+    let moves = tight.take_moves();
+    let count = |kind| moves.iter().filter(|one| one.kind == kind).count();
+    assert!(count(MoveKind::ToHost) > 2 && count(MoveKind::FromHost) > 2, "{moves:?}");
+    assert_eq!(count(MoveKind::Evict), 0, "{moves:?}");
+    // Nothing is kept where there is no room for it.
+    drop(tight);
+    let mut alone = open(Budget { limit: Some(limit), host: Some(0) });
+    device.limit_memory(None);
+    assert!(frames(&mut alone, &int8, None) == expected[1]);
+    let moves = alone.take_moves();
+    assert!(moves.iter().any(|one| one.kind == MoveKind::Evict), "{moves:?}");
+    assert!(moves.iter().all(|one| one.kind != MoveKind::ToHost), "{moves:?}");
 }

@@ -1,0 +1,52 @@
+//! How many bytes the transformer computes in: the tensors that are alive at its fullest place, as its code has them.
+
+use super::WanConfig;
+use crate::domain::linear::LinearCompute;
+use crate::domain::video::AttentionType;
+
+/// Of tokens × dim at the fullest place of self-attention: the stream, queries, keys, values, the result; and the sparse
+/// branch where there is one.
+const ATTENTION_ROWS: usize = 5;
+const SPARSE_ROWS: usize = 6;
+/// What SageSLA keeps in eight bits until its sparse branch is there: queries, keys and values.
+const SAGE_EIGHT_BIT_ROWS: usize = 3;
+/// Of a token: cosine and sine of each pair of a head's channels, float32.
+const ROPE_BYTES: usize = 4;
+/// What choosing blocks, sums over chunks and a few rows in float32 take, as a part of one tensor of tokens × dim.
+const SMALL_SHARE: usize = 2;
+
+/// Bytes of one evaluation over `tokens`, elements of `element` bytes.
+pub fn step_work(
+    config: &WanConfig,
+    tokens: usize,
+    attention: AttentionType,
+    linear: LinearCompute,
+    element: usize,
+) -> usize {
+    let row = config.dim * element;
+    let hidden = config.ffn_dim * element;
+    let eight_bits = |bytes: usize| bytes / element;
+    let attention = match attention {
+        AttentionType::Original => ATTENTION_ROWS * row,
+        AttentionType::Sla => SPARSE_ROWS * row,
+        AttentionType::SageSla => {
+            (SPARSE_ROWS * row).max(ATTENTION_ROWS * row + SAGE_EIGHT_BIT_ROWS * eight_bits(row))
+        }
+    };
+    // Into the hidden layer: the stream and its norm, that in eight bits, the hidden layer, and GELU in a pass of its own
+    // where the product has none. Out of it: the stream, the hidden layer, that in eight bits, the product, the result.
+    let (up, down) = match linear {
+        LinearCompute::Bf16 => (2 * row + hidden, 3 * row + hidden),
+        LinearCompute::Int8 => {
+            (2 * row + eight_bits(row) + hidden, 2 * row + hidden + row.max(eight_bits(hidden)))
+        }
+        LinearCompute::Fp8 => (2 * row + eight_bits(row) + 2 * hidden, 3 * row + hidden + eight_bits(hidden)),
+    };
+    let rope = config.head_dim() * ROPE_BYTES;
+    tokens * (attention.max(up).max(down) + row / SMALL_SHARE + rope)
+}
+
+/// Bytes of what cross-attention keeps of a text.
+pub fn text_keys(config: &WanConfig, element: usize) -> usize {
+    2 * config.num_layers * config.text_len * config.dim * element
+}
