@@ -14,6 +14,7 @@ enum Place {
     Cpu,
     #[cfg(feature = "cuda")]
     Cuda {
+        device: crate::cuda::Device,
         region: std::sync::Arc<crate::cuda::Region>,
         here: bool,
         /// What is on the device never changes, so a copy stays good.
@@ -33,7 +34,8 @@ impl Device {
             Self::Cuda(device) => {
                 let region = device.region().map_err(Error::from)?;
                 let value = device.within(&region, make)?;
-                Ok(Movable { value, place: Place::Cuda { region, here: true, copy: None } })
+                let device = device.clone();
+                Ok(Movable { value, place: Place::Cuda { device, region, here: true, copy: None } })
             }
         }
     }
@@ -43,6 +45,21 @@ impl<T> Movable<T> {
     /// The value; `None` while it is away.
     pub fn here(&mut self) -> Option<&mut T> {
         self.is_here().then_some(&mut self.value)
+    }
+
+    /// Changes the value; tensors that `work` makes stand with the others. Fails while it is away.
+    pub fn change<R, E: From<Error>>(
+        &mut self,
+        work: impl FnOnce(&mut T) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E> {
+        if !self.is_here() {
+            return Err(Error::argument("change", "the tensors are away").into());
+        }
+        match &self.place {
+            Place::Cpu => work(&mut self.value),
+            #[cfg(feature = "cuda")]
+            Place::Cuda { device, region, .. } => device.within(region, || work(&mut self.value)),
+        }
     }
 
     pub fn is_here(&self) -> bool {
@@ -76,7 +93,7 @@ impl<T> Movable<T> {
         match &mut self.place {
             Place::Cpu => Err(Error::argument("leave", "the CPU's memory is all there is")),
             #[cfg(feature = "cuda")]
-            Place::Cuda { region, here, copy } => {
+            Place::Cuda { region, here, copy, .. } => {
                 if copy.is_none() {
                     *copy = Some(region.copy()?);
                 }
@@ -91,7 +108,7 @@ impl<T> Movable<T> {
         match &mut self.place {
             Place::Cpu => Ok(()),
             #[cfg(feature = "cuda")]
-            Place::Cuda { region, here, copy } => {
+            Place::Cuda { region, here, copy, .. } => {
                 if let Some(copy) = copy.as_ref().filter(|_| !*here) {
                     region.come_back(copy)?;
                     *here = true;

@@ -42,6 +42,8 @@ pub const REMEMBERED_TEXTS: usize = 8;
 const SIDE: usize = 8;
 /// Blocks of an int8 matrix.
 const INT8_BLOCK: usize = 128;
+/// Feature maps of many sizes leave holes between them, this part of what they take.
+const HOLES: usize = 8;
 /// Tensors begin at multiples of this.
 const GRAIN: u64 = 512;
 /// Each network stands in pages of its own.
@@ -159,6 +161,10 @@ impl Workload {
             ),
             PartKind::Decoder => vae::decoder_work(vae, self.latent(), latents, element),
         };
+        let holes = match kind {
+            PartKind::Encoder | PartKind::Decoder => computed / HOLES,
+            PartKind::TextEncoder | PartKind::Transformer => 0,
+        };
         // Each transformer keeps what it read; before the first has read, only its texts are there.
         let kept = match kind {
             PartKind::TextEncoder | PartKind::Encoder => 0,
@@ -167,7 +173,7 @@ impl Workload {
             }
         };
         let texts = REMEMBERED_TEXTS * max_tokens * text_encoder.dim * element;
-        (computed + kept + texts) as u64
+        (computed + holes + kept + texts) as u64
     }
 }
 

@@ -5,7 +5,7 @@ use kernels::causal_conv3d::{Around, Conv3d, causal_conv3d};
 use kernels::conv2d::{Conv2d, Resample, conv2d};
 use kernels::interleave_frames::interleave_frames;
 use kernels::linear::{Epilogue, Linear};
-use kernels::{Device, Tensor};
+use kernels::{Device, Movable, Tensor};
 
 use super::VaeConfig;
 use super::layers::{Half, Past, Residual, pointwise};
@@ -55,11 +55,15 @@ impl Decoder {
         latents_per_chunk: usize,
         mut emit: impl FnMut(Tensor) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        let mut memory = Memory(Stream::default());
+        // Apart from what is computed in: between tensors that come and go it would leave holes.
+        let mut memory = Memory(self.device.movable(|| Ok::<_, EngineError>(Stream::default()))?);
         for first in (0..size[0]).step_by(latents_per_chunk.max(1)) {
             let frames = first..size[0].min(first + latents_per_chunk.max(1));
             let z = self.denormalised(latent, size, frames)?; // (t, h, w, z)
-            memory.0.rewind();
+            memory.0.change(|stream| {
+                stream.rewind();
+                Ok::<_, EngineError>(())
+            })?;
             emit(self.chunk(&z, &mut memory)?)?;
         }
         Ok(())
@@ -123,31 +127,44 @@ impl Up {
 }
 
 /// The frames in front of a chunk are those that the layer saw last.
-struct Memory(Stream);
+struct Memory(Movable<Stream>);
 
 impl Past for Memory {
     fn convolve(&mut self, x: &Tensor, filter: &Conv3d, around: Around) -> Result<Tensor, EngineError> {
-        let slot = self.0.slot();
-        let around = Around { history: slot.history.as_ref(), ..around };
-        let out = causal_conv3d(x, filter, &around)?;
-        slot.remember(x, filter.history(1))?;
+        let history = self.history()?;
+        let out = causal_conv3d(x, filter, &Around { history: history.as_ref(), ..around })?;
+        drop(history);
+        self.remember(x, filter)?;
         Ok(out)
     }
 }
 
 impl Memory {
+    /// The next layer's frames.
+    fn history(&mut self) -> Result<Option<Tensor>, EngineError> {
+        self.0.change(|stream| Ok(stream.next().history.clone()))
+    }
+
+    /// What that layer will need of its input.
+    fn remember(&mut self, x: &Tensor, filter: &Conv3d) -> Result<(), EngineError> {
+        self.0.change(|stream| Ok(stream.slot().remember(x, filter.history(1))?))
+    }
+
     /// Two frames from each of `x` `[t, H, W, C]`, except from the first of the video, which the filter never sees.
     fn double_frames(&mut self, x: Tensor, filter: &Conv3d) -> Result<Tensor, EngineError> {
-        let slot = self.0.slot();
-        let first = if slot.begun { None } else { Some(x.rows(0..1)?) };
-        slot.begun = true;
+        let history = self.history()?;
+        let begun = self
+            .0
+            .change(|stream| Ok::<_, EngineError>(std::mem::replace(&mut stream.slot().begun, true)))?;
+        let first = if begun { None } else { Some(x.rows(0..1)?) };
         let rest = x.rows(first.iter().len()..x.dim(0))?;
         if rest.dim(0) == 0 {
             return Ok(x);
         }
-        let around = Around { history: slot.history.as_ref(), ..Around::NOTHING };
+        let around = Around { history: history.as_ref(), ..Around::NOTHING };
         let doubled = interleave_frames(&causal_conv3d(&rest, filter, &around)?)?; // (2t, H, W, C)
-        slot.remember(&rest, filter.history(1))?;
+        drop(history);
+        self.remember(&rest, filter)?;
         match first {
             Some(first) => Ok(Tensor::concat(&[&first, &doubled])?),
             None => Ok(doubled),

@@ -25,12 +25,17 @@ impl Stream {
         self.next = 0;
     }
 
-    /// The slot of the layer that runs now.
-    pub(super) fn slot(&mut self) -> &mut Slot {
+    /// The slot of the layer that runs next.
+    pub(super) fn next(&mut self) -> &mut Slot {
         self.next += 1;
         if self.slots.len() < self.next {
             self.slots.push(Slot::default());
         }
+        self.slot()
+    }
+
+    /// The slot of the layer that runs now.
+    pub(super) fn slot(&mut self) -> &mut Slot {
         &mut self.slots[self.next - 1]
     }
 }
