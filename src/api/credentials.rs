@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 
+use super::client_address::client_address;
 use super::errors::{ApiError, ErrorCode};
 use super::query::Query;
 use super::state::Api;
@@ -51,7 +52,7 @@ pub(crate) async fn identify(api: &Api, request: &HttpRequest) -> Result<Identit
             Err(TokenRefusal::Invalid) => ApiError::new(ErrorCode::InvalidToken, "the token is not valid"),
         },
     };
-    api.rates.wrong_key(request)?;
+    api.rates.wrong_key(client_address(request, &api.trusted_proxies))?;
     Err(refusal)
 }
 

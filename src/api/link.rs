@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HOST;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
@@ -69,8 +70,8 @@ fn base(api: &Api, request: &HttpRequest) -> String {
     match &api.public_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => {
-            let connection = request.connection_info();
-            format!("http://{}", connection.host())
+            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+            format!("http://{}", host.unwrap_or("localhost"))
         }
     }
 }

@@ -6,6 +6,7 @@
 mod app;
 mod auth;
 mod body;
+mod client_address;
 mod client_socket;
 mod cors;
 mod credentials;

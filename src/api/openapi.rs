@@ -32,32 +32,62 @@ const BODY_ERRORS: [(&str, &str); 2] =
 const CREATES: [&str; 4] =
     ["createVideo", "createVideoGeneration", "createVideoFromImage", "CreateVideoRemix"];
 
-/// What creates can answer besides.
-const CREATE_ERRORS: [(&str, &str); 1] = [("422", "The idempotency key was used with another request.")];
+/// Operations that answer a job that there was.
+const JOBS: [&str; 2] = ["GetVideo", "cancelVideo"];
+
+/// Operations that answer the bytes of a file, whole or in part.
+const FILES: [&str; 4] = ["RetrieveVideoContent", "headVideoContent", "downloadSigned", "downloadFile"];
+
+/// What every POST can answer besides.
+const POST_ERRORS: [(&str, &str); 1] = [("422", "The idempotency key was used with another request.")];
+
+/// What every POST may be asked with.
+const POST_PARAMETERS: [(&str, &str, &str); 1] = [(
+    "Idempotency-Key",
+    "1 to 255 printable ASCII characters; a repetition is answered what the first request was.",
+    "a-key-of-yours",
+)];
 
 /// What a create may be asked with.
-const CREATE_PARAMETERS: [(&str, &str, &str); 2] = [
-    (
-        "Idempotency-Key",
-        "1 to 255 printable ASCII characters; a repetition answers the same job.",
-        "a-key-of-yours",
-    ),
-    ("Prefer", "`wait=N`: answer when the job is over, or after N seconds, 60 at most.", "wait=30"),
-];
+const CREATE_PARAMETERS: [(&str, &str, &str); 1] =
+    [("Prefer", "`wait=N`: answer when the job is over, or after N seconds, 60 at most.", "wait=30")];
 
-/// What the answer to a create carries.
-const CREATE_HEADERS: [(&str, &str, bool); 4] = [
-    ("location", "The path of the job.", false),
-    ("idempotent-replayed", "`true` where the request was recognised as a repetition.", false),
+/// What the answer to a POST carries.
+const POST_HEADERS: [(&str, &str, bool); 1] =
+    [("idempotent-replayed", "`true` where the request was recognised as a repetition.", false)];
+
+/// What an answer carries that is a job, made or told.
+const JOB_HEADERS: [(&str, &str, bool); 2] = [
     ("preference-applied", "`wait=N` where the answer waited.", false),
     ("openai-poll-after-ms", "When to look again; absent once the job is over.", true),
 ];
 
-/// Headers of every answer under `/v1`, with what they say; integers are marked.
-const HEADERS: [(&str, &str, bool); 14] = [
-    ("cache-control", "`no-store`, except for files.", false),
+/// What the answer to a create carries besides.
+const CREATE_HEADERS: [(&str, &str, bool); 2] = [
+    ("location", "The path of the job.", false),
+    ("x-accel-buffering", "`no` where the answer is a stream of events.", false),
+];
+
+/// What a file and a part of it carry.
+const FILE_HEADERS: [(&str, &str, bool); 5] = [
+    ("etag", "The SHA-256 of the whole file.", false),
+    ("accept-ranges", "`bytes`.", false),
+    ("last-modified", "When the file was made.", false),
+    ("content-disposition", "A name to save it under.", false),
+    ("cache-control", "Until the file expires, an hour at most.", false),
+];
+const RANGE_HEADERS: [(&str, &str, bool); 1] =
+    [("content-range", "Which bytes of how many; `bytes */N` where there are none such.", false)];
+
+/// Headers of every answer, with what they say; integers are marked.
+const EVERYWHERE: [(&str, &str, bool); 2] = [
     ("x-content-type-options", "`nosniff`.", false),
     ("x-request-id", "Names the request in logs and to the SDKs.", false),
+];
+
+/// Headers of every answer under `/v1`.
+const HEADERS: [(&str, &str, bool); 15] = [
+    ("cache-control", "`no-store`, except for files.", false),
     ("openai-processing-ms", "Time spent on the answer.", true),
     ("openai-version", "Version of OpenAI's API that is followed.", false),
     ("openai-organization", "The key's organization.", false),
@@ -67,6 +97,13 @@ const HEADERS: [(&str, &str, bool); 14] = [
     ("x-ratelimit-reset-requests", "Until all are there again, such as `1.5s`.", false),
     ("x-ratelimit-limit-jobs", "Jobs that may be queued or running.", true),
     ("x-ratelimit-remaining-jobs", "Jobs that are left now.", true),
+    (
+        "x-ratelimit-limit-gpu-seconds",
+        "GPU-seconds that may be charged in the window with the least left.",
+        true,
+    ),
+    ("x-ratelimit-remaining-gpu-seconds", "GPU-seconds that are left in it.", true),
+    ("x-ratelimit-reset-gpu-seconds", "Until it begins anew, such as `5h12m0s`.", false),
     ("ratelimit-policy", "The limits as a structured field.", false),
     ("ratelimit", "What is left as a structured field.", false),
 ];
@@ -95,23 +132,29 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
         components.security_schemes.insert(scheme.to_owned(), SecurityScheme::Http(bearer).into());
     }
     for (path, item) in &mut document.paths.paths {
-        if !path.starts_with("/v1/") {
-            continue;
+        let v1 = path.starts_with("/v1/");
+        if let Some(post) = item.post.as_mut().filter(|_| v1) {
+            complete_post(post);
         }
         let operations =
             [&mut item.get, &mut item.head, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
-            complete_operation(operation);
+            if v1 {
+                add_errors(operation);
+            }
+            add_all_headers(operation, v1);
         }
     }
     document
 }
 
-fn complete_operation(operation: &mut Operation) {
-    let creates = operation.operation_id.as_deref().is_some_and(|id| CREATES.contains(&id));
+fn is_one_of(operation: &Operation, ids: &[&str]) -> bool {
+    operation.operation_id.as_deref().is_some_and(|id| ids.contains(&id))
+}
+
+fn add_errors(operation: &mut Operation) {
     let body_errors = operation.request_body.is_some().then_some(BODY_ERRORS).into_iter().flatten();
-    let create_errors = creates.then_some(CREATE_ERRORS).into_iter().flatten();
-    for (status, description) in COMMON_ERRORS.into_iter().chain(body_errors).chain(create_errors) {
+    for (status, description) in COMMON_ERRORS.into_iter().chain(body_errors) {
         let existing = operation.responses.responses.get(status);
         let described = existing.and_then(|response| match response {
             RefOr::T(response) => Some(response.description.clone()),
@@ -120,39 +163,64 @@ fn complete_operation(operation: &mut Operation) {
         let response = error_response(&described.unwrap_or_else(|| description.to_owned()));
         operation.responses.responses.insert(status.to_owned(), RefOr::T(response));
     }
+}
+
+fn add_all_headers(operation: &mut Operation, v1: bool) {
+    let (creates, files) = (is_one_of(operation, &CREATES), is_one_of(operation, &FILES));
+    let is_job = is_one_of(operation, &JOBS);
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        add_headers(response, &HEADERS);
+        add_headers(response, &EVERYWHERE);
+        if v1 {
+            add_headers(response, &HEADERS);
+        }
+        if status.starts_with(['4', '5']) {
+            add_headers(response, &ERROR_HEADERS);
+        }
+        if files && ["206", "416"].contains(&status.as_str()) {
+            add_headers(response, &RANGE_HEADERS);
+        }
         match status.as_str() {
-            "200" if creates => add_headers(response, &CREATE_HEADERS),
+            "200" | "206" | "304" if files => add_headers(response, &FILE_HEADERS),
+            "200" if creates => {
+                add_headers(response, &JOB_HEADERS);
+                add_headers(response, &CREATE_HEADERS);
+            }
+            "200" if is_job => add_headers(response, &JOB_HEADERS),
             "401" => add_headers(response, &[("www-authenticate", "`Bearer`.", false)]),
             "405" => add_headers(response, &[("allow", "The methods of the path.", false)]),
             _ => {}
         }
     }
-    if creates {
-        let parameters = CREATE_PARAMETERS.map(|(name, description, example)| {
-            let text = ObjectBuilder::new().schema_type(Type::String).build();
-            let parameter = ParameterBuilder::new()
-                .name(name)
-                .parameter_in(ParameterIn::Header)
-                .required(Required::False)
-                .description(Some(description))
-                .schema(Some(text))
-                .example(Some(example.into()))
-                .build();
-            RefOr::T(parameter)
-        });
-        operation.parameters.get_or_insert_default().extend(parameters);
+}
+
+fn complete_post(operation: &mut Operation) {
+    let creates = is_one_of(operation, &CREATES);
+    for (status, description) in POST_ERRORS {
+        operation.responses.responses.insert(status.to_owned(), RefOr::T(error_response(description)));
     }
+    if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
+        add_headers(response, &POST_HEADERS);
+    }
+    let of_creates = creates.then_some(CREATE_PARAMETERS).into_iter().flatten();
+    let parameters = POST_PARAMETERS.into_iter().chain(of_creates).map(|(name, description, example)| {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(description))
+            .schema(Some(text))
+            .example(Some(example.into()))
+            .build();
+        RefOr::T(parameter)
+    });
+    operation.parameters.get_or_insert_default().extend(parameters);
 }
 
 fn error_response(description: &str) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ErrorResponse::name()))).build();
-    let mut response =
-        ResponseBuilder::new().description(description).content("application/json", content).build();
-    add_headers(&mut response, &ERROR_HEADERS);
-    response
+    ResponseBuilder::new().description(description).content("application/json", content).build()
 }
 
 fn add_headers(response: &mut Response, headers: &[(&str, &str, bool)]) {

@@ -1,17 +1,18 @@
 //! Repeats the answer to a POST that was sent before with the same `Idempotency-Key`. Requests that make videos are not
-//! among them: their key is stored with the job, in one transaction.
+//! among them: their key is stored with the job.
 //!
-//! Only success is kept, for a day, and encrypted, since some answers hold a new secret.
+//! What a request changes becomes durable in one transaction with its answer: a crash between the two cannot be. Only success
+//! is kept, for a day, and encrypted, since some answers hold a new secret.
 
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse, ResponseError, web};
-use bytes::Bytes;
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::auth::charge;
@@ -22,8 +23,9 @@ use super::idempotency::{KEY_HEADER, KeyGuard, key_of};
 use super::ratelimit::RouteClass;
 use super::state::Api;
 use crate::domain::clock::UnixMillis;
+use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::key::KeyOwner;
-use crate::store::{Answer, AnswerKey};
+use crate::store::{Answer, AnswerKey, HeldWrites, hold_back};
 
 /// How long an answer is repeated.
 const REMEMBER: Duration = Duration::from_secs(24 * 3600);
@@ -44,18 +46,35 @@ pub(crate) async fn replay(
     let Some(api) = api.filter(|_| keyed) else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    match recognise(&api, &mut request).await {
+    match recognise_whole(&api, &mut request).await {
         Err(error) => Ok(request.into_response(error.error_response())),
-        Ok(Found::Answer(text)) => {
-            let mut response = HttpResponse::Ok();
-            response.content_type("application/json");
-            response.insert_header((REPLAYED, HeaderValue::from_static("true")));
-            api.metrics.idempotent_replays_total.increment(["key"]);
-            Ok(request.into_response(response.body(text)))
-        }
+        Ok(Found::Answer(text)) => Ok(request.into_response(repeat(&api, text))),
         Ok(Found::New(new)) => {
-            let response = next.call(request).await?.map_into_boxed_body();
-            keep(&api, new, response).await
+            let (response, held) = hold_back(next.call(request)).await;
+            keep(&api, new, response?.map_into_boxed_body(), held).await
+        }
+    }
+}
+
+/// Does a request once whose body is a form, which only its route can read. `fingerprint` is that of its fields.
+pub(crate) async fn once<T: Serialize>(
+    api: &Api,
+    request: &HttpRequest,
+    (owner, key): (ProjectId, KeyId),
+    fingerprint: &str,
+    deed: impl Future<Output = Result<T, ApiError>>,
+) -> Result<HttpResponse, ApiError> {
+    if !request.headers().contains_key(KEY_HEADER) {
+        return Ok(HttpResponse::Ok().json(deed.await?));
+    }
+    let to = AnswerKey { owner: owner.to_string(), route: request.path().to_owned(), key: key_of(request)? };
+    match recognise(api, to, digest(key, fingerprint.as_bytes())).await? {
+        Found::Answer(text) => Ok(repeat(api, text)),
+        Found::New(new) => {
+            let (done, held) = hold_back(deed).await;
+            let body = serde_json::to_vec(&done?).map_err(|error| ApiError::internal(&error))?;
+            new.keep(api, &body, held).await?;
+            Ok(HttpResponse::Ok().content_type("application/json").body(body))
         }
     }
 }
@@ -70,56 +89,76 @@ enum Found {
 struct New {
     to: AnswerKey,
     fingerprint: String,
-    in_flight: KeyGuard,
+    /// In use until there is an answer.
+    _in_flight: KeyGuard,
 }
 
-async fn recognise(api: &Api, request: &mut ServiceRequest) -> Result<Found, ApiError> {
+/// Recognises a request by its whole body, which is handed on.
+async fn recognise_whole(api: &Api, request: &mut ServiceRequest) -> Result<Found, ApiError> {
     let key = key_of(request.request())?;
     let identity = identify(api, request.request()).await?;
     let payload = request.extract::<web::Payload>().await.map_err(|error| ApiError::internal(&error))?;
     let bytes = body::whole(request.request(), payload, Limits::PLAIN).await?;
     request.set_payload(Payload::from(bytes.clone()));
-    let owner = owner_of(&identity);
-    let to = AnswerKey { owner, route: request.path().to_owned(), key };
-    let fingerprint = fingerprint(&identity, &bytes);
+    let to = AnswerKey { owner: owner_of(&identity), route: request.path().to_owned(), key };
+    let canonical = serde_json::from_slice::<serde_json::Value>(&bytes).map(|value| value.to_string());
+    let canonical = canonical.map_or_else(|_| bytes.to_vec(), String::into_bytes);
+    let found = recognise(api, to, digest(identity.key.id, &canonical)).await?;
+    if matches!(found, Found::Answer(_)) {
+        charge(api, request.request(), &identity).await?;
+    }
+    Ok(found)
+}
+
+async fn recognise(api: &Api, to: AnswerKey, fingerprint: String) -> Result<Found, ApiError> {
     let in_flight = api.in_flight_keys.claim(&to.owner, &to.route, &to.key)?;
     let not_before = UnixMillis(api.clock.now().0.saturating_sub(REMEMBER.as_millis() as u64));
     match api.store.answer(to.clone(), not_before).await? {
-        None => Ok(Found::New(New { to, fingerprint, in_flight })),
+        None => Ok(Found::New(New { to, fingerprint, _in_flight: in_flight })),
         Some(answer) if answer.fingerprint != fingerprint => {
             let message = "the idempotency key was used with another request";
             Err(ApiError::new(ErrorCode::IdempotencyKeyReused, message))
         }
         Some(answer) => {
-            charge(api, request.request(), &identity).await?;
             let opened = api.sealer.open_bytes(&to.owner, &answer.sealed);
             opened.map(Found::Answer).map_err(|error| ApiError::internal(&error))
         }
     }
 }
 
-/// Keeps the answer, if it is one of success.
+fn repeat(api: &Api, text: Vec<u8>) -> HttpResponse {
+    api.metrics.idempotent_replays_total.increment(["key"]);
+    let mut response = HttpResponse::Ok();
+    response.content_type("application/json");
+    response.insert_header((REPLAYED, HeaderValue::from_static("true")));
+    response.body(text)
+}
+
+/// Keeps the answer with what was done, if it is one of success; nothing stays of what was refused.
 async fn keep(
     api: &Api,
     new: New,
     response: ServiceResponse<BoxBody>,
+    held: HeldWrites,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    if response.status() != StatusCode::OK || !json {
+    if response.status() != StatusCode::OK {
         return Ok(response);
     }
     let (request, response) = response.into_parts();
     let (response, body) = response.into_parts();
     let bytes = to_bytes(body).await.unwrap_or_default();
-    let New { to, fingerprint, in_flight } = new;
-    let sealed = api.sealer.seal_bytes(&to.owner, &bytes, api.random.as_ref());
-    let answer = Answer { fingerprint, answered_at: api.clock.now(), sealed };
-    if let Err(error) = api.store.keep_answer(to, answer).await {
-        // What was asked for is done: the answer is given, and a repetition would do it again.
-        tracing::warn!(%error, "an answer could not be kept for repetitions");
+    Ok(match new.keep(api, &bytes, held).await {
+        Ok(()) => ServiceResponse::new(request, response.set_body(BoxBody::new(bytes))),
+        Err(error) => ServiceResponse::new(request, error.error_response()),
+    })
+}
+
+impl New {
+    async fn keep(self, api: &Api, body: &[u8], held: HeldWrites) -> Result<(), ApiError> {
+        let sealed = api.sealer.seal_bytes(&self.to.owner, body, api.random.as_ref());
+        let answer = Answer { fingerprint: self.fingerprint, answered_at: api.clock.now(), sealed };
+        Ok(api.store.keep_answer(self.to, answer, held).await?)
     }
-    drop(in_flight);
-    Ok(ServiceResponse::new(request, response.set_body(BoxBody::new(bytes))))
 }
 
 /// The project or organisation that the key belongs to.
@@ -132,9 +171,7 @@ fn owner_of(identity: &Identity) -> String {
 }
 
 /// Digest of who asks and what for: an answer is repeated to the key that got it only.
-fn fingerprint(identity: &Identity, body: &Bytes) -> String {
-    let canonical = serde_json::from_slice::<serde_json::Value>(body).map(|value| value.to_string());
-    let canonical = canonical.map_or_else(|_| body.to_vec(), String::into_bytes);
-    let digest = Sha256::new().chain_update(identity.key.id.to_string()).chain_update(canonical).finalize();
+fn digest(key: KeyId, asked: &[u8]) -> String {
+    let digest = Sha256::new().chain_update(key.to_string()).chain_update(asked).finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,6 +9,7 @@ use super::idempotency::InFlightKeys;
 use super::link::LinkSigner;
 use super::ratelimit::RateLimiter;
 use super::retries::RetryGuard;
+use crate::domain::address::Cidr;
 use crate::domain::clock::{Clock, Random};
 use crate::domain::request::ModelCatalog;
 use crate::jobs::{AuditLog, Jobs, Keys, Tenants, Tokens};
@@ -48,6 +49,8 @@ pub struct Api {
     pub delivery: ContentDelivery,
     /// Where clients reach this server; `None`: where each of them did.
     pub public_url: Option<String>,
+    /// Proxies whose word is taken for who asked.
+    pub trusted_proxies: Vec<Cidr>,
     pub links: LinkSigner,
     /// Requests with an idempotency key that are being worked on; starts empty.
     pub in_flight_keys: InFlightKeys,

@@ -261,6 +261,7 @@ impl Server {
                 Delivery::Redirect => ContentDelivery::Redirect,
             },
             public_url: config.server.public_url.clone(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
             links: self.links.clone(),
             tokens: self.tokens.clone(),
             tenants: self.tenants.clone(),

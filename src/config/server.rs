@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::sources::Section;
+use crate::domain::address::Cidr;
 
 /// Loopback by default: nothing is exposed until someone says so.
 const fn loopback(port: u16) -> SocketAddr {
@@ -19,6 +20,9 @@ pub struct Server {
     /// What clients put before `/v1`, for addresses that the server makes. `WANSERVE_SERVER_PUBLIC_URL`, default none:
     /// `http://` and the host that the request names.
     pub public_url: Option<String>,
+    /// Proxies whose `X-Forwarded-For` is believed where strangers are counted. `WANSERVE_SERVER_TRUSTED_PROXIES`,
+    /// default empty: anybody can write that header.
+    pub trusted_proxies: Vec<Cidr>,
 }
 
 impl Server {
@@ -27,6 +31,7 @@ impl Server {
             listen: section.field("listen", loopback(8080)),
             admin_listen: section.field("admin_listen", loopback(8081)),
             public_url: section.field("public_url", None),
+            trusted_proxies: section.field("trusted_proxies", Vec::new()),
         }
     }
 }

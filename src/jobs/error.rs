@@ -40,6 +40,9 @@ pub enum JobsError {
     /// Seconds are charged and promised up to the limit; after `wait` they count anew.
     #[error("{} s of GPU time may be used, and they are", most_ms / 1000)]
     QuotaSpent { most_ms: u64, wait: Duration },
+    /// The limit is smaller than what one such job is promised: waiting does not help.
+    #[error("a job is promised {} s of GPU time, more than the {} s that may be used", need_ms / 1000, most_ms / 1000)]
+    NeverFits { need_ms: u64, most_ms: u64 },
     #[error("the idempotency key was used with another request")]
     KeyReused,
     /// The server is about to stop.

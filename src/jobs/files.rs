@@ -30,7 +30,10 @@ impl Jobs {
     pub async fn add_file(&self, scope: ProjectScope, new: NewFile) -> Result<StoredFile, JobsError> {
         let jobs = self.clone();
         let keeping = self.inner.submissions.spawn(async move { jobs.keep(scope, new).await });
-        keeping.await.unwrap_or(Err(JobsError::Draining))
+        let file = keeping.await.unwrap_or(Err(JobsError::Draining))?;
+        // In the caller's task, whose writes may be held back. Without it the bytes are garbage.
+        self.parts().store.save_file(file.clone()).await?;
+        Ok(file)
     }
 
     /// The file, or [`JobsError::NoSuchFile`], also for one of another project or past its time.
@@ -87,6 +90,7 @@ impl Jobs {
         Ok(bytes.freeze())
     }
 
+    /// Stores the bytes; what is answered has no record yet.
     async fn keep(&self, scope: ProjectScope, new: NewFile) -> Result<StoredFile, JobsError> {
         let ProjectScope { organization, project } = scope;
         let created_at = self.parts().clock.now();
@@ -96,7 +100,7 @@ impl Jobs {
         let body = Body::stream(new.bytes, new.chunks);
         let key = Key::File { organization, project, file: id };
         let stored = self.parts().storage.put(&key, body).await?;
-        let file = StoredFile {
+        Ok(StoredFile {
             id,
             scope,
             filename: new.filename,
@@ -106,8 +110,6 @@ impl Jobs {
             content_type: new.content_type,
             created_at,
             expires_at: created_at.after(new.lives),
-        };
-        self.parts().store.save_file(file.clone()).await?;
-        Ok(file)
+        })
     }
 }

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::clock::{Clock, Random};
 use crate::domain::job::Job;
+use crate::domain::model::ModelId;
 use crate::metrics::Metrics;
 use crate::scheduler::{Outlook, Scheduler};
 use crate::storage::Storage;
@@ -80,6 +81,11 @@ impl Jobs {
         self.inner.submissions.close();
         self.inner.submissions.wait().await;
         self.inner.submissions.reopen();
+    }
+
+    /// Whether jobs of the model can be worked on: a worker takes them, or did a moment ago.
+    pub fn serves(&self, model: &ModelId) -> bool {
+        self.parts().scheduler.serves(model)
     }
 
     fn parts(&self) -> &JobsParts {

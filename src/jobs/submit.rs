@@ -117,8 +117,7 @@ impl Jobs {
             fingerprint: used.fingerprint,
             forget_before,
         });
-        let expected = self.parts().scheduler.expected(&job.request.spec);
-        let gates = Gates { reserve_ms: millis_of(expected.gpu_seconds), ..new.gates };
+        let gates = Gates { reserve_ms: self.promised_ms(&job), ..new.gates };
         let admission = Admission { job: job.clone(), gates, idempotency };
         let admitted = self.parts().store.admit(admission).await;
         match admitted.map_err(|refusal| self.refused(refusal, &job))? {
@@ -142,15 +141,21 @@ impl Jobs {
         self.parts().scheduler.limit_running(project, most);
     }
 
+    /// What is promised to a job when it is admitted.
+    fn promised_ms(&self, job: &Job) -> u64 {
+        millis_of(self.parts().scheduler.expected(&job.request.spec).gpu_seconds)
+    }
+
     /// Why there is no room, and when there may be.
     fn refused(&self, refusal: StoreError, job: &Job) -> JobsError {
         match refusal {
             StoreError::TooManyActive { limit } => {
                 JobsError::TooManyActive { limit, wait: self.parts().scheduler.next_end(job) }
             }
-            StoreError::QuotaSpent { most_ms, until, .. } => {
-                JobsError::QuotaSpent { most_ms, wait: until.since(job.created_at) }
-            }
+            StoreError::QuotaSpent { most_ms, until, .. } => match self.promised_ms(job) {
+                need_ms if need_ms > most_ms => JobsError::NeverFits { need_ms, most_ms },
+                _ => JobsError::QuotaSpent { most_ms, wait: until.since(job.created_at) },
+            },
             StoreError::NotFound
             | StoreError::Exists
             | StoreError::Move(_)

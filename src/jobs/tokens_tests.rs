@@ -97,6 +97,13 @@ async fn a_token_lives_as_long_as_it_says_and_no_longer_than_its_key() {
 #[tokio::test]
 async fn another_server_learns_of_a_revocation_within_5_seconds() {
     let bench = Bench::new().await;
+    let terms = KeyTerms {
+        name: "text".to_owned(),
+        owner: bench.key.owner,
+        scopes: vec![Scope::VideosRead],
+        expires_at: None,
+    };
+    let (record, key) = bench.keys.create(terms).await.unwrap();
     let pepper = Pepper::new(1, b"pepper".to_vec());
     let there = Keys::new(bench.store.clone(), bench.clock.clone(), Arc::new(TestRandom::default()), pepper);
     let tokens = Tokens::new(
@@ -109,8 +116,12 @@ async fn another_server_learns_of_a_revocation_within_5_seconds() {
     );
     let text = bench.mint(vec![Scope::VideosRead]).await;
     assert!(tokens.check(&text, Audience::Videos).await.unwrap().is_ok());
+    assert!(there.check(&key).await.unwrap().is_ok());
     bench.keys.revoke(bench.key.id).await.unwrap();
+    bench.keys.revoke(record.id).await.unwrap();
+    assert!(bench.keys.check(&key).await.unwrap().is_err(), "at once where it was told");
     bench.clock.pass(Duration::from_secs(5));
+    assert!(there.check(&key).await.unwrap().is_err(), "by its text");
     assert!(there.live(bench.key.id).await.unwrap().is_none());
     assert!(tokens.check(&text, Audience::Videos).await.unwrap().is_err());
 }

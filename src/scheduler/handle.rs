@@ -143,6 +143,15 @@ impl Scheduler {
         if absence >= policy.worker_absence { Err(Overload::NoWorker { depth }) } else { Ok(()) }
     }
 
+    /// Whether a worker takes jobs of the model, or did a moment ago.
+    pub fn serves(&self, model: &ModelId) -> bool {
+        let now = self.inner.parts.clock.monotonic();
+        let mut state = self.inner.state();
+        let State { workers, presence, .. } = &mut *state;
+        presence.look(workers, now);
+        presence.seen_within(model, self.inner.parts.policy.worker_absence, now)
+    }
+
     /// A job has been admitted.
     pub fn submitted(&self, job: &Job) {
         self.inner.enqueue(job, None);

@@ -1,6 +1,7 @@
 //! When each model last had a worker that takes jobs. Seen by looking, so somebody has to look now and then.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::workers::Workers;
 use crate::domain::clock::Moment;
@@ -25,8 +26,13 @@ impl Presence {
         self.seen.extend(workers.served(now).map(|model| (model.clone(), now)));
     }
 
+    /// Whether a worker of the model was seen within that time.
+    pub(super) fn seen_within(&self, model: &ModelId, time: Duration, now: Moment) -> bool {
+        self.seen.get(model).is_some_and(|seen| now.since(*seen) < time)
+    }
+
     /// How long the model has been without a worker.
-    pub(super) fn absence(&self, model: &ModelId, now: Moment) -> std::time::Duration {
+    pub(super) fn absence(&self, model: &ModelId, now: Moment) -> Duration {
         now.since(self.seen.get(model).copied().unwrap_or(self.since))
     }
 }

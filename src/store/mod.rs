@@ -8,6 +8,7 @@ mod files;
 #[cfg(test)]
 mod files_suite;
 mod garbage;
+mod held;
 #[cfg(test)]
 mod history;
 mod memory;
@@ -27,7 +28,8 @@ use std::pin::Pin;
 pub use error::StoreError;
 pub use files::{FilePage, FileQuery, FileStore};
 pub use garbage::{Garbage, Left};
-pub use memory::Memory;
+pub use held::{HeldWrites, hold_back};
+pub use memory::{Asked, Memory};
 pub use query::{
     ActiveGate, Admission, Admitted, Aged, Change, Gates, Idempotency, JobFilter, JobPage, JobQuery, Order,
     Owner, Reach, SecondsGate, Tally, Trim, UsageQuery,

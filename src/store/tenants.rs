@@ -1,7 +1,7 @@
 //! What is kept of tenants: organisations, projects, service accounts, keys, limits, the audit log, signing keys,
 //! and answers to be repeated.
 
-use super::{Order, Pending};
+use super::{HeldWrites, Order, Pending};
 use crate::domain::audit::{AuditEntry, AuditKind};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, KeyId, OrganizationId, ProjectId, ServiceAccountId};
@@ -76,8 +76,8 @@ pub trait AnswerStore: Send + Sync {
     /// The answer given at `not_before` or later.
     fn answer(&self, to: AnswerKey, not_before: UnixMillis) -> Pending<'_, Option<Answer>>;
 
-    /// Keeps an answer in place of an older one.
-    fn keep_answer(&self, to: AnswerKey, answer: Answer) -> Pending<'_, ()>;
+    /// Keeps an answer in place of an older one, in one transaction with the writes that were held back for it.
+    fn keep_answer(&self, to: AnswerKey, answer: Answer, held: HeldWrites) -> Pending<'_, ()>;
 }
 
 /// Whose keys.

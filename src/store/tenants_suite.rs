@@ -149,15 +149,36 @@ fn answer(at: u64) -> Answer {
 }
 
 async fn an_answer_is_kept_for_a_while(store: &dyn Store) {
-    store.keep_answer(asked(1), answer(1000)).await.unwrap();
+    store.keep_answer(asked(1), answer(1000), HeldWrites::default()).await.unwrap();
     let found = async |number, since| store.answer(asked(number), UnixMillis(since)).await.unwrap();
     assert_eq!(found(1, 1000).await, Some(answer(1000)));
     assert_eq!((found(1, 1001).await, found(3, 0).await), (None, None));
-    store.keep_answer(asked(1), answer(2000)).await.unwrap();
+    store.keep_answer(asked(1), answer(2000), HeldWrites::default()).await.unwrap();
     assert_eq!(found(1, 1001).await, Some(answer(2000)));
     let before = UnixMillis(2001);
     store.trim(Trim { idempotency_keys: before, events: before, deleted: before }).await.unwrap();
     assert_eq!(found(1, 0).await, None);
+}
+
+async fn what_is_held_back_comes_with_the_answer_or_never(store: &dyn Store) {
+    let organization = organization(1);
+    let own = KeyOwner::Admin { organization };
+    let log = async || store.audit(organization, AuditQuery { limit: 9, ..AuditQuery::default() }).await;
+    let deed = async |number| {
+        store.save_key(key(number, own)).await?;
+        store.record(entry(1, number, AuditKind::ALL[0])).await
+    };
+    let (done, dropped) = hold_back(deed(1)).await;
+    done.unwrap();
+    drop(dropped);
+    let (done, held) = hold_back(deed(2)).await;
+    done.unwrap();
+    assert_eq!(store.keys(KeysOf::Organization(organization)).await.unwrap(), []);
+    assert_eq!(log().await.unwrap().entries, []);
+    store.keep_answer(asked(1), answer(1000), held).await.unwrap();
+    assert_eq!(store.keys(KeysOf::Organization(organization)).await.unwrap(), [key(2, own)]);
+    assert_eq!(log().await.unwrap().entries, [entry(1, 2, AuditKind::ALL[0])]);
+    assert_eq!(store.answer(asked(1), UnixMillis(0)).await.unwrap(), Some(answer(1000)));
 }
 
 async fn signing_keys_are_kept_in_order(store: &dyn Store) {
@@ -178,6 +199,7 @@ history::both_stores! {
     limits_are_kept_by_model
     an_audit_log_only_grows
     an_answer_is_kept_for_a_while
+    what_is_held_back_comes_with_the_answer_or_never
     signing_keys_are_kept_in_order
 }
 
@@ -274,7 +296,16 @@ async fn perform(store: &dyn Store, operation: &Operation, at: u64) -> String {
             };
             told(store.audit(organization(owner), query).await)
         }
-        Operation::Keep { number } => told(store.keep_answer(asked(number), answer(at)).await),
+        Operation::Keep { number } => {
+            let account = ServiceAccount {
+                id: account_id(number),
+                project: project(1),
+                name: "made with the answer".to_owned(),
+                created_at: UnixMillis(1),
+            };
+            let (made, held) = hold_back(store.save_account(account)).await;
+            told(made) + &told(store.keep_answer(asked(number), answer(at), held).await)
+        }
         Operation::Answer { number, ago } => told(store.answer(asked(number), UnixMillis(at - ago)).await),
         Operation::Trim { ago } => {
             let before = UnixMillis(at - ago);

@@ -103,6 +103,7 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
         &[
             "it/auth.rs::without_a_valid_key_nothing_is_said",
             "it/auth.rs::a_revoked_key_is_refused_at_once",
+            "../src/jobs/tokens_tests.rs::another_server_learns_of_a_revocation_within_5_seconds",
             "it/auth.rs::a_key_does_what_its_scopes_say",
             "it/auth.rs::the_headers_of_the_sdk_must_name_the_keys_own_tenant",
         ],
@@ -114,6 +115,7 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
         &[
             "it/tokens.rs::a_token_reads_the_videos_it_names_and_does_nothing_else",
             "it/tokens.rs::a_forged_token_is_refused_and_counted",
+            "it/tokens.rs::a_token_that_expired_half_a_minute_ago_is_told_so",
         ],
     ),
     (
@@ -123,6 +125,7 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
             "it/limits.rs::the_request_rate_is_told_and_kept",
             "it/limits.rs::active_jobs_are_counted_with_the_admission",
             "it/limits.rs::gpu_seconds_are_promised_then_charged_and_never_exceeded",
+            "it/limits.rs::a_quota_below_one_job_says_that_waiting_does_not_help",
         ],
     ),
     (
@@ -132,6 +135,7 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
             "it/videos/idempotency.rs::a_repeated_key_answers_the_first_job",
             "it/videos/idempotency.rs::parallel_repetitions_make_one_job",
             "it/videos/idempotency.rs::another_request_under_the_same_key_is_refused",
+            "it/files.rs::an_upload_sent_twice_with_one_key_is_one_file",
         ],
     ),
     (27, "webhooks", &["sdk/outside.py::webhooks", "sdk/outside.mjs::client.webhooks.unwrap"]),
@@ -142,6 +146,8 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
         &[
             "it/conventions.rs::metrics_need_their_token_and_count_by_route",
             "it/conventions.rs::health_and_readiness_tell_life_from_work",
+            "it/prometheus.rs::prometheus_takes_the_page_and_a_job_advances_it",
+            "it/prometheus.rs::the_rules_and_the_configuration_are_taken",
         ],
     ),
     (

@@ -101,6 +101,18 @@ async fn models_say_what_they_can() {
 }
 
 #[tokio::test]
+async fn a_model_without_a_worker_is_not_listed() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    assert_eq!(client.get("/v1/models").await.json()["data"], json!([]));
+    let missing = client.get("/v1/models/wan-tiny").await;
+    assert_eq!(missing.error(), (404, "model_not_found".to_owned(), Some("model".to_owned())));
+    let _worker = app.worker(Script::Complete).await;
+    client.until_at("/v1/models", |list| list["data"][0]["id"] == "wan-tiny").await;
+    assert_eq!(client.get("/v1/models/wan-tiny").await.status, 200);
+}
+
+#[tokio::test]
 async fn health_and_readiness_tell_life_from_work() {
     let app = TestApp::start().await;
     let anonymous = app.anonymous();

@@ -179,3 +179,30 @@ async fn files_are_for_their_project_and_for_keys_with_the_scope() {
     let videos = app.limited_to(vec![Scope::VideosWrite]).await;
     assert_eq!(videos.get("/v1/files").await.refusal(), (403, "insufficient_scope".to_owned()));
 }
+
+#[tokio::test]
+async fn an_upload_sent_twice_with_one_key_is_one_file() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let picture = png(64, 64);
+    let send = async |client: &Client, parts: &[Part<'_>]| {
+        Answer::of(client.form("/v1/files", parts).header("idempotency-key", "k")).await
+    };
+    let first =
+        send(&client, &[Part::File("file", "a.png", &picture), Part::Text("purpose", "vision")]).await;
+    assert_eq!((first.status, first.header("idempotent-replayed")), (200, None));
+    let turned = [Part::Text("purpose", "vision"), Part::File("file", "b.png", &picture)];
+    let again = send(&client, &turned).await;
+    assert_eq!((again.json(), again.header("idempotent-replayed")), (first.json(), Some("true")));
+    let other = send(&client, &[Part::File("file", "a.txt", b"x"), Part::Text("purpose", "user_data")]).await;
+    assert_eq!(other.refusal(), (422, "idempotency_key_reused".to_owned()));
+    assert_eq!(client.get("/v1/files").await.json()["data"], json!([first.json()]), "one file");
+    let elsewhere = send(&app.stranger().await, &turned).await;
+    assert_eq!((elsewhere.status, elsewhere.header("idempotent-replayed")), (200, None));
+    let refused = Answer::of(
+        client.form("/v1/files", &[Part::Text("purpose", "vision")]).header("idempotency-key", "r"),
+    );
+    assert_eq!(refused.await.status, 400);
+    let retried = client.form("/v1/files", &turned).header("idempotency-key", "r");
+    assert_eq!(Answer::of(retried).await.status, 200, "a refusal uses no key up");
+}

@@ -1,5 +1,6 @@
 //! Every operation of the document against every kind of caller. What belongs to another tenant answers exactly as what
-//! never was, what was deleted and what is no id at all; whoever may not ask learns nothing else.
+//! never was, what was deleted and what is no id at all; whoever may not ask learns nothing else. Time tells nothing either:
+//! for what is not theirs and for what is not there the store is asked the same, operation by operation.
 //!
 //! Paths, placeholders and security come from the document: a new route is under test as soon as it is described.
 
@@ -11,6 +12,7 @@ use wanserve::domain::clock::Random;
 use wanserve::domain::id::OrganizationId;
 use wanserve::domain::key::{KeyOwner, Scope};
 use wanserve::scheduler::SystemRandom;
+use wanserve::store::Asked;
 
 use crate::coverage::operations;
 use crate::support::{Answer, Client, Part, Script, Setup, Sink, TestApp};
@@ -24,6 +26,11 @@ const WITHOUT_SCOPE: [&str; 1] = ["getLimits"];
 
 /// Placeholders that name what is the same for all tenants.
 const SHARED: [&str; 2] = ["model", "character_id"];
+
+/// What finding out who asks may ask of the store, or not, if it was asked a moment ago.
+const OF_IDENTITY: [&str; 2] = ["KeyStore>::key_by_handle", "KeyStore>::touch_key"];
+const OF_TENANT: [&str; 3] =
+    ["TenantStore>::organization:", "TenantStore>::project:", "TenantStore>::rate_limits"];
 
 /// One operation of the document.
 struct Operation {
@@ -64,6 +71,28 @@ impl Operation {
     fn placeholders(&self) -> Vec<&str> {
         let parts = self.path.split('{').skip(1).filter_map(|part| part.split('}').next());
         parts.filter(|name| !SHARED.contains(name)).collect()
+    }
+
+    /// The answer, and what the store was asked for it.
+    async fn trace(
+        &self,
+        app: &TestApp,
+        client: &Client,
+        ids: &BTreeMap<&str, String>,
+    ) -> (Answer, Vec<&'static str>) {
+        app.store.take_asked();
+        let answer = self.ask(client, ids).await;
+        let from_memory = |name: &str| {
+            OF_IDENTITY.iter().any(|own| name.contains(own))
+                || !self.admin && OF_TENANT.iter().any(|own| name.contains(own))
+        };
+        // The server's own rounds run on the thread of the test.
+        let by_request = |asked: &Asked| {
+            asked.thread.as_deref().is_some_and(|name| name.starts_with("actix"))
+                && !from_memory(asked.operation)
+        };
+        let asked = app.store.take_asked();
+        (answer, asked.iter().filter(|asked| by_request(asked)).map(|asked| asked.operation).collect())
     }
 
     async fn ask(&self, client: &Client, ids: &BTreeMap<&str, String>) -> Answer {
@@ -151,7 +180,7 @@ async fn what_belongs_to_others_looks_like_what_is_not_there() {
     let _worker = app.worker(Script::Complete).await;
     let (mine, theirs) = (things(&app, &sink).await, things(&app, &sink).await);
     let never = absent(&theirs.ids);
-    let mut asked = 0;
+    let (mut asked, mut operations_seen) = (0, 0);
     for operation in all().iter().filter(|operation| !operation.placeholders().is_empty()) {
         let client = if operation.admin { &mine.admin } else { &mine.client };
         // Each placeholder in turn, with what stands before it being the caller's own.
@@ -165,8 +194,12 @@ async fn what_belongs_to_others_looks_like_what_is_not_there() {
                 ids.collect::<BTreeMap<_, _>>()
             };
             let foreign = if name == "rate_limit_id" { "rl_other-model" } else { theirs.ids[name].as_str() };
-            let expected = visible(&operation.ask(client, &with(&never[name])).await);
+            let (absent, looked_up) = operation.trace(&app, client, &with(&never[name])).await;
+            let expected = visible(&absent);
             assert_eq!(expected.0, 404, "{} {name}: {expected:?}", operation.id);
+            let (_, of_theirs) = operation.trace(&app, client, &with(foreign)).await;
+            assert_eq!(of_theirs, looked_up, "{} {name}", operation.id);
+            operations_seen += looked_up.len();
             for id in [foreign, "x", "..%2Fx", "%00", &foreign.to_uppercase()] {
                 let seen = visible(&operation.ask(client, &with(id)).await);
                 assert_eq!(seen, expected, "{} {name}={id}", operation.id);
@@ -175,6 +208,7 @@ async fn what_belongs_to_others_looks_like_what_is_not_there() {
         }
     }
     assert!(asked > 30, "only {asked} places were asked for");
+    assert!(operations_seen > asked, "the store was looked at: {operations_seen}");
     let kept = theirs.client.get(&format!("/v1/videos/{}", theirs.ids["video_id"])).await;
     assert_eq!(kept.json()["status"], "completed", "nothing of it was touched");
 }

@@ -192,3 +192,33 @@ async fn downloads_have_a_bucket_of_their_own() {
     assert_eq!(client.get(&path).await.status, 200);
     assert_eq!(client.get(&path).await.refusal(), (429, "rate_limit_exceeded".to_owned()));
 }
+
+#[tokio::test]
+async fn a_quota_below_one_job_says_that_waiting_does_not_help() {
+    let limits = Allowance { gpu_seconds_per_day: NonZeroU32::new(1), ..Allowance::default() };
+    let app = limited(of_project(limits)).await;
+    let refused = app.client().post("/v1/videos/generations", json!({ "prompt": "x" })).await;
+    assert_eq!(refused.refusal(), (429, "insufficient_quota".to_owned()));
+    let message = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("never fits") && message.contains("the limit of 1"), "{message}");
+    assert_eq!((refused.header("retry-after"), refused.header("x-should-retry")), (None, Some("false")));
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_strangers_are_told_apart() {
+    let stranger = TestApp::start().await;
+    let unknown = stranger.new_key(stranger.scope, Vec::new()).await;
+    for (trusted, expected) in
+        [(vec!["127.0.0.1".parse().unwrap()], [401, 401, 429]), (Vec::new(), [401, 429, 429])]
+    {
+        let app =
+            TestApp::with(Setup { limits: Some(all(1)), trusted_proxies: trusted, ..Setup::default() }).await;
+        let mut seen = Vec::new();
+        // The first address is what the stranger wrote itself.
+        for hops in ["203.0.113.1, 198.51.100.1", "203.0.113.2, 198.51.100.2", "203.0.113.3, 198.51.100.1"] {
+            let request = app.client_with(&unknown).request(Method::GET, "/v1/videos");
+            seen.push(Answer::of(request.header("x-forwarded-for", hops)).await.status);
+        }
+        assert_eq!(seen, expected);
+    }
+}

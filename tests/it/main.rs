@@ -21,6 +21,7 @@ mod models;
 mod openapi;
 mod organization;
 mod picture_bombs;
+mod prometheus;
 mod schemathesis;
 mod serve;
 mod support;

@@ -1,5 +1,7 @@
 //! Tokens: what they open, what they do not, and where they may stand.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
@@ -87,6 +89,19 @@ async fn a_forged_token_is_refused_and_counted() {
         assert_eq!(answer.refusal(), (401, "invalid_token".to_owned()), "{algorithm}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
     }
+}
+
+#[tokio::test]
+async fn a_token_that_expired_half_a_minute_ago_is_told_so() {
+    let app = TestApp::start().await;
+    let body = json!({ "scopes": ["videos.read"], "expires_in_seconds": 60 });
+    let holder = app.client_with(&token(&app.client(), body).await);
+    app.put_forward(Duration::from_secs(60));
+    assert_eq!(holder.get("/v1/videos").await.status, 200, "clocks may differ by 30 s");
+    app.put_forward(Duration::from_secs(31));
+    let late = holder.get("/v1/videos").await;
+    assert_eq!(late.refusal(), (401, "token_expired".to_owned()));
+    assert_eq!(late.header("www-authenticate"), Some("Bearer"));
 }
 
 #[tokio::test]

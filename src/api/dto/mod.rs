@@ -28,7 +28,7 @@ pub(crate) use request::{
     WebhookEndpointBody,
 };
 pub(crate) use token::{JsonWebKeys, TokenBody, TokenObject};
-pub(crate) use usage::{UsageBucket, UsagePage, UsageResult};
+pub(crate) use usage::{UsageBucket, UsagePage, UsageParameters, UsageResult};
 pub(crate) use video::{DeletedVideo, DownloadUrlObject, VideoList, VideoObject};
 pub(crate) use webhook::{
     CallbackSecretObject, DeletedWebhookEndpoint, WebhookDeliveryList, WebhookDeliveryObject,

@@ -1,9 +1,33 @@
 //! Booked usage, in the shape of OpenAI's usage pages.
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::usage::UsageRecord;
+
+/// What is to be read of the usage.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the documented form of a query that `usage` reads")]
+pub(crate) struct UsageParameters {
+    /// Unix seconds, inclusive.
+    start_time: u64,
+    /// Unix seconds, exclusive; default: now.
+    end_time: Option<u64>,
+    /// `1d` (default), `1h` or `1m`.
+    bucket_width: Option<String>,
+    /// Buckets on a page.
+    limit: Option<u32>,
+    /// `next_page` of the page before.
+    page: Option<String>,
+    /// `project_id`, `api_key_id`, `model`, `size`, `operation`.
+    group_by: Option<Vec<String>>,
+    project_ids: Option<Vec<String>>,
+    models: Option<Vec<String>>,
+    api_key_ids: Option<Vec<String>>,
+    /// `json` (default) or `csv`; then `x-next-page` says where to go on.
+    format: Option<String>,
+}
 
 /// A page of buckets.
 #[derive(Debug, Serialize, ToSchema)]

@@ -87,6 +87,15 @@ impl From<JobsError> for ApiError {
                 );
                 Self::new(ErrorCode::InsufficientQuota, message).after(wait)
             }
+            JobsError::NeverFits { need_ms, most_ms } => {
+                let message = format!(
+                    "such a job is expected to take {} GPU-seconds, more than the limit of {}, so it never fits; make it \
+                     shorter, smaller or with fewer steps, or have the limit raised",
+                    need_ms.div_ceil(1000),
+                    most_ms / 1000
+                );
+                Self::new(ErrorCode::InsufficientQuota, message)
+            }
             JobsError::KeyReused => {
                 let message = "the idempotency key was used with another request";
                 Self::new(ErrorCode::IdempotencyKeyReused, message)

@@ -100,9 +100,9 @@ impl RateLimiter {
     }
 
     /// Counts a wrong key; refused once there were too many from that address.
-    pub(crate) fn wrong_key(&self, request: &HttpRequest) -> Result<(), ApiError> {
-        let Some(peer) = request.peer_addr() else { return Ok(()) };
-        match self.wrong_keys.take(&peer.ip(), self.limits.wrong_keys_per_minute).wait {
+    pub(crate) fn wrong_key(&self, from: Option<IpAddr>) -> Result<(), ApiError> {
+        let Some(from) = from else { return Ok(()) };
+        match self.wrong_keys.take(&from, self.limits.wrong_keys_per_minute).wait {
             None => Ok(()),
             Some(wait) => Err(too_many("too many wrong keys from this address", wait)),
         }

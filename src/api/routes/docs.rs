@@ -12,7 +12,7 @@ pub(crate) async fn openapi_json(document: web::Data<OpenApi>) -> HttpResponse {
 }
 
 /// Where people look first.
-#[utoipa::path(operation_id = "getDocs", tag = "Documentation", security(()), responses((status = 302, description = "To the page.")))]
+#[utoipa::path(operation_id = "getDocs", tag = "Documentation", security(()), responses((status = 302, description = "To the page.", headers(("location" = String, description = "Where the page is.")))))]
 #[get("/docs")]
 pub(crate) async fn docs() -> HttpResponse {
     std::future::ready(HttpResponse::Found().insert_header(("location", "/docs/")).finish()).await

@@ -7,7 +7,7 @@ use serde::Serialize;
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 
-use crate::api::errors::{ApiError, ErrorCode};
+use crate::api::errors::{ApiError, ErrorCode, ErrorResponse};
 use crate::api::state::Api;
 use crate::metrics;
 
@@ -89,7 +89,10 @@ pub(crate) async fn readyz(api: web::Data<Api>) -> HttpResponse {
     operation_id = "getMetrics",
     tag = "Health",
     security(("metricsToken" = []), ()),
-    responses((status = 200, description = "Text format 0.0.4.", body = String, content_type = "text/plain")),
+    responses(
+        (status = 200, description = "Text format 0.0.4.", body = String, content_type = "text/plain"),
+        (status = 401, description = "The server has a token for it, and this is another.", body = ErrorResponse),
+    ),
 )]
 #[get("/metrics")]
 pub(crate) async fn metrics_page(

@@ -1,4 +1,4 @@
-//! `/v1/models`: what is deployed, and what it can do.
+//! `/v1/models`: what can be used now, and what it can do. A model without a worker is not there.
 
 use actix_web::{HttpResponse, get, web};
 
@@ -8,14 +8,14 @@ use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::state::Api;
 
 /// List the models
-#[utoipa::path(operation_id = "listModels", tag = "Models", responses((status = 200, description = "Every deployed model.", body = ModelList)))]
+#[utoipa::path(operation_id = "listModels", tag = "Models", responses((status = 200, description = "Every model that has a worker.", body = ModelList)))]
 #[get("/v1/models")]
 pub(crate) async fn list_models(
     _: Caller<ReadModels>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let mut data = Vec::new();
-    for model in api.catalog.models() {
+    for model in api.catalog.models().iter().filter(|model| api.jobs.serves(&model.id)) {
         data.push(ModelObject::new(model, measured(&api, model.id.as_str()).await?));
     }
     Ok(HttpResponse::Ok().json(ModelList { object: "list", data }))
@@ -34,7 +34,7 @@ pub(crate) async fn get_model(
     id: web::Path<String>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    let Some(model) = api.catalog.get(&id) else {
+    let Some(model) = api.catalog.get(&id).filter(|model| api.jobs.serves(&model.id)) else {
         return Err(ApiError::new(ErrorCode::ModelNotFound, "no such model").about("model"));
     };
     Ok(HttpResponse::Ok().json(ModelObject::new(model, measured(&api, model.id.as_str()).await?)))

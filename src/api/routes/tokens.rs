@@ -65,7 +65,7 @@ pub(crate) async fn create_token(
 }
 
 /// Read the public keys
-#[utoipa::path(operation_id = "getSigningKeys", tag = "Tokens", security(()), responses((status = 200, description = "The keys that sign tokens now, and those that did lately.", body = JsonWebKeys)))]
+#[utoipa::path(operation_id = "getSigningKeys", tag = "Tokens", security(()), responses((status = 200, description = "The keys that sign tokens now, and those that did lately.", body = JsonWebKeys, headers(("cache-control" = String, description = "Minutes.")))))]
 #[get("/.well-known/jwks.json")]
 pub(crate) async fn get_signing_keys(api: web::Data<Api>) -> Result<HttpResponse, ApiError> {
     let keys = api.tokens.published().await?;

@@ -6,7 +6,7 @@ use actix_web::http::header::{CONTENT_DISPOSITION, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, get, web};
 
 use crate::api::auth::{Caller, ReadUsage};
-use crate::api::dto::{UsageBucket, UsagePage, UsageResult};
+use crate::api::dto::{UsageBucket, UsagePage, UsageParameters, UsageResult};
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::query::Query;
 use crate::api::state::Api;
@@ -64,18 +64,11 @@ const NEXT_PAGE: HeaderName = HeaderName::from_static("x-next-page");
 #[utoipa::path(
     operation_id = "getUsage",
     tag = "Usage",
-    params(
-        ("start_time" = u64, Query, description = "Unix seconds, inclusive."),
-        ("end_time" = Option<u64>, Query, description = "Unix seconds, exclusive; default: now."),
-        ("bucket_width" = Option<String>, Query, description = "`1d` (default), `1h` or `1m`."),
-        ("limit" = Option<u32>, Query, description = "Buckets on a page."),
-        ("page" = Option<String>, Query, description = "`next_page` of the page before."),
-        ("group_by" = Option<Vec<String>>, Query, description = "`project_id`, `api_key_id`, `model`, `size`, `operation`."),
-        ("models" = Option<Vec<String>>, Query),
-        ("api_key_ids" = Option<Vec<String>>, Query),
-        ("format" = Option<String>, Query, description = "`json` (default) or `csv`; then `x-next-page` says where to go on."),
-    ),
-    responses((status = 200, description = "A page of buckets.", content((UsagePage = "application/json"), (String = "text/csv")))),
+    params(UsageParameters),
+    responses((status = 200, description = "A page of buckets.", content((UsagePage = "application/json"), (String = "text/csv")), headers(
+        ("content-disposition" = Option<String>, description = "A name to save the table under."),
+        ("x-next-page" = Option<String>, description = "`page` of the table's next page."),
+    ))),
 )]
 #[get("/v1/usage")]
 pub(crate) async fn get_usage(

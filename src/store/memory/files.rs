@@ -10,7 +10,7 @@ use crate::store::{FilePage, FileQuery, FileStore, Garbage, Left, Order, Pending
 
 impl FileStore for Memory {
     fn save_file(&self, file: StoredFile) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             tables.named(Left::File { file: file.id });
             tables.files.insert(file.id, file);
             Ok(())

@@ -9,6 +9,7 @@ mod webhooks;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::held::hold;
 use super::{
     EstimateStore, Garbage, GarbageStore, OutboxStore, Pending, Reach, StoreError, Trim, UsageQuery,
     UsageStore,
@@ -25,6 +26,15 @@ use crate::domain::usage::UsageRecord;
 #[derive(Debug, Default)]
 pub struct Memory {
     tables: Mutex<Tables>,
+    /// What was asked, and by which thread, while somebody wants to know.
+    asked: Mutex<Option<Vec<Asked>>>,
+}
+
+/// An operation of the store, by the name of its code, and the thread that asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub operation: &'static str,
+    pub thread: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +57,9 @@ struct Tables {
     webhooks: webhooks::Tables,
 }
 
+/// A write that can be held back.
+type Write = Box<dyn FnOnce(&mut Tables) -> Result<(), StoreError> + Send>;
+
 /// Project, route and idempotency key.
 type UsedKey = (ProjectId, String, String);
 
@@ -58,13 +71,38 @@ struct Use {
 }
 
 impl Memory {
+    /// What was asked since the last call, in order; the first call begins to listen.
+    pub fn take_asked(&self) -> Vec<Asked> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.replace(Vec::new()).unwrap_or_default()
+    }
+
+    fn note(&self, operation: &'static str) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = &mut *asked {
+            asked.push(Asked { operation, thread: std::thread::current().name().map(str::to_owned) });
+        }
+    }
+
     /// Runs the operation under the lock; it is over when the future is made.
-    fn run<'a, T: Send + 'a>(
-        &self,
-        operation: impl FnOnce(&mut Tables) -> Result<T, StoreError>,
-    ) -> Pending<'a, T> {
+    fn run<'a, T: Send + 'a, F>(&self, operation: F) -> Pending<'a, T>
+    where
+        F: FnOnce(&mut Tables) -> Result<T, StoreError>,
+    {
+        self.note(std::any::type_name::<F>());
         let answer = operation(&mut self.lock());
         Box::pin(async move { answer })
+    }
+
+    /// The same for a write that has nothing to tell: held back where writes are.
+    fn write<'a>(
+        &self,
+        operation: impl FnOnce(&mut Tables) -> Result<(), StoreError> + Send + 'static,
+    ) -> Pending<'a, ()> {
+        match hold::<Write>(Box::new(operation)) {
+            Ok(()) => Box::pin(std::future::ready(Ok(()))),
+            Err(operation) => self.run(operation),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Memory;
+use super::{Memory, Write};
 use crate::domain::audit::AuditEntry;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, KeyId, OrganizationId, ProjectId, ServiceAccountId, SigningKeyId};
@@ -13,8 +13,8 @@ use crate::domain::tenant::{Organization, Project, ServiceAccount};
 use crate::domain::token::SigningKey;
 use crate::store::query::cut;
 use crate::store::{
-    Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, KeyStore, KeysOf, Order, Pending,
-    StoreError, TenantStore,
+    Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, HeldWrites, KeyStore, KeysOf, Order,
+    Pending, StoreError, TenantStore,
 };
 
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl TenantStore for Memory {
     }
 
     fn save_organization(&self, organization: Organization) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             tables.tenants.organizations.insert(organization.id, organization);
             Ok(())
         })
@@ -57,7 +57,7 @@ impl TenantStore for Memory {
     }
 
     fn save_project(&self, project: Project) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             tables.tenants.projects.insert(project.id, project);
             Ok(())
         })
@@ -71,14 +71,14 @@ impl TenantStore for Memory {
     }
 
     fn save_account(&self, account: ServiceAccount) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             tables.tenants.accounts.insert(account.id, account);
             Ok(())
         })
     }
 
     fn delete_account(&self, account: ServiceAccountId) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             tables.tenants.accounts.remove(&account);
             Ok(())
         })
@@ -92,7 +92,7 @@ impl TenantStore for Memory {
     }
 
     fn save_rate_limit(&self, limit: RateLimit) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             tables.tenants.limits.insert((limit.project, limit.model.clone()), limit);
             Ok(())
         })
@@ -118,7 +118,7 @@ impl KeyStore for Memory {
     }
 
     fn save_key(&self, key: KeyRecord) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             tables.tenants.keys.insert(key.id, key);
             Ok(())
         })
@@ -138,7 +138,7 @@ impl KeyStore for Memory {
     }
 
     fn save_signing_key(&self, key: SigningKey) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             tables.tenants.signing_keys.insert(key.id, key);
             Ok(())
         })
@@ -147,7 +147,7 @@ impl KeyStore for Memory {
 
 impl AuditStore for Memory {
     fn record(&self, entry: AuditEntry) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             if tables.tenants.audit.contains_key(&entry.id) {
                 return Err(StoreError::Exists);
             }
@@ -188,8 +188,9 @@ impl AnswerStore for Memory {
         })
     }
 
-    fn keep_answer(&self, to: AnswerKey, answer: Answer) -> Pending<'_, ()> {
+    fn keep_answer(&self, to: AnswerKey, answer: Answer, held: HeldWrites) -> Pending<'_, ()> {
         self.run(|tables| {
+            held.writes::<Write>().try_for_each(|write| write(tables))?;
             tables.tenants.answers.insert(to, answer);
             Ok(())
         })

@@ -35,7 +35,7 @@ impl EndpointStore for Memory {
     }
 
     fn add_endpoint(&self, endpoint: Endpoint) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             if tables.webhooks.endpoints.contains_key(&endpoint.id) {
                 return Err(StoreError::Exists);
             }
@@ -50,13 +50,21 @@ impl EndpointStore for Memory {
         endpoint: EndpointId,
         change: EndpointChange,
     ) -> Pending<'_, Endpoint> {
-        self.run(|tables| {
-            let endpoint = tables.webhooks.endpoints.get_mut(&endpoint);
-            let endpoint =
-                endpoint.filter(|endpoint| endpoint.project == project).ok_or(StoreError::NotFound)?;
+        let found = {
+            let tables = self.lock();
+            let found = tables.webhooks.endpoints.get(&endpoint);
+            found.filter(|endpoint| endpoint.project == project).cloned()
+        };
+        let Some(mut changed) = found else {
+            return Box::pin(std::future::ready(Err(StoreError::NotFound)));
+        };
+        changed.apply(change.clone());
+        let written = self.write(move |tables| {
+            let endpoint = tables.webhooks.endpoints.get_mut(&endpoint).ok_or(StoreError::NotFound)?;
             endpoint.apply(change);
-            Ok(endpoint.clone())
-        })
+            Ok(())
+        });
+        Box::pin(async move { written.await.map(|()| changed) })
     }
 
     fn remove_endpoint(&self, project: ProjectId, endpoint: EndpointId) -> Pending<'_, ()> {
@@ -77,7 +85,7 @@ impl EndpointStore for Memory {
     }
 
     fn save_callback_secrets(&self, secrets: CallbackSecrets) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             tables.webhooks.callbacks.insert(secrets.project, secrets);
             Ok(())
         })

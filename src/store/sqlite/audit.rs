@@ -9,11 +9,13 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, OrganizationId};
 use crate::store::query::cut;
-use crate::store::{Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, Pending, StoreError};
+use crate::store::{
+    Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, HeldWrites, Pending, StoreError,
+};
 
 impl AuditStore for Sqlite {
     fn record(&self, entry: AuditEntry) -> Pending<'_, ()> {
-        Box::pin(self.writer.run(move |connection| Box::pin(write(connection, entry))))
+        Box::pin(self.writer.write(move |connection| Box::pin(write(connection, entry))))
     }
 
     fn audit(&self, organization: OrganizationId, query: AuditQuery) -> Pending<'_, AuditPage> {
@@ -110,8 +112,8 @@ impl AnswerStore for Sqlite {
         })
     }
 
-    fn keep_answer(&self, to: AnswerKey, answer: Answer) -> Pending<'_, ()> {
-        Box::pin(self.writer.run(move |connection| {
+    fn keep_answer(&self, to: AnswerKey, answer: Answer, held: HeldWrites) -> Pending<'_, ()> {
+        Box::pin(self.writer.write_all(held, move |connection| {
             Box::pin(async move {
                 sqlx::query("insert or replace into answers values (?, ?, ?, ?, ?, ?)")
                     .bind(to.owner)

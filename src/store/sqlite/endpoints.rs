@@ -6,6 +6,7 @@ use super::Sqlite;
 use super::rows::{all, from_json, json, to_json, unavailable};
 use crate::domain::id::{EndpointId, ProjectId};
 use crate::domain::webhook::{CallbackSecrets, Endpoint, EndpointChange};
+use crate::store::held::holding;
 use crate::store::{EndpointStore, Pending, StoreError};
 
 const CALLBACK: &str = "select record from callback_secrets where project = ?";
@@ -36,7 +37,7 @@ impl EndpointStore for Sqlite {
     }
 
     fn add_endpoint(&self, endpoint: Endpoint) -> Pending<'_, ()> {
-        Box::pin(self.writer.run(move |connection| {
+        Box::pin(self.writer.write(move |connection| {
             Box::pin(async move {
                 let known = find(connection, endpoint.id).await?;
                 if known.is_some() {
@@ -53,15 +54,21 @@ impl EndpointStore for Sqlite {
         endpoint: EndpointId,
         change: EndpointChange,
     ) -> Pending<'_, Endpoint> {
-        Box::pin(self.writer.run(move |connection| {
-            Box::pin(async move {
-                let found = find(connection, endpoint).await?.filter(|found| found.project == project);
-                let mut endpoint = found.ok_or(StoreError::NotFound)?;
-                endpoint.apply(change);
-                save(connection, &endpoint).await?;
-                Ok(endpoint)
-            })
-        }))
+        Box::pin(async move {
+            if !holding() {
+                let operation =
+                    self.writer.run(move |connection| Box::pin(apply(connection, project, endpoint, change)));
+                return operation.await;
+            }
+            // What it will be, told before it is written.
+            let mut changed = self.endpoint(project, endpoint).await?.ok_or(StoreError::NotFound)?;
+            changed.apply(change.clone());
+            let write = self.writer.write(move |connection| {
+                Box::pin(async move { apply(connection, project, endpoint, change).await.map(|_| ()) })
+            });
+            write.await?;
+            Ok(changed)
+        })
     }
 
     fn remove_endpoint(&self, project: ProjectId, endpoint: EndpointId) -> Pending<'_, ()> {
@@ -94,7 +101,7 @@ impl EndpointStore for Sqlite {
     }
 
     fn save_callback_secrets(&self, secrets: CallbackSecrets) -> Pending<'_, ()> {
-        Box::pin(self.writer.run(move |connection| {
+        Box::pin(self.writer.write(move |connection| {
             Box::pin(async move {
                 let record = to_json(&secrets)?;
                 sqlx::query("insert or replace into callback_secrets values (?, ?)")
@@ -107,6 +114,19 @@ impl EndpointStore for Sqlite {
             })
         }))
     }
+}
+
+async fn apply(
+    connection: &mut SqliteConnection,
+    project: ProjectId,
+    endpoint: EndpointId,
+    change: EndpointChange,
+) -> Result<Endpoint, StoreError> {
+    let found = find(connection, endpoint).await?.filter(|found| found.project == project);
+    let mut endpoint = found.ok_or(StoreError::NotFound)?;
+    endpoint.apply(change);
+    save(connection, &endpoint).await?;
+    Ok(endpoint)
 }
 
 /// Another call may have come before.

@@ -15,7 +15,7 @@ use crate::store::{FilePage, FileQuery, FileStore, Garbage, Left, Pending, Reach
 
 impl FileStore for Sqlite {
     fn save_file(&self, file: StoredFile) -> Pending<'_, ()> {
-        Box::pin(self.writer.run(move |connection| Box::pin(save(connection, file))))
+        Box::pin(self.writer.write(move |connection| Box::pin(save(connection, file))))
     }
 
     fn file(&self, reach: Reach, file: FileId) -> Pending<'_, Option<StoredFile>> {

@@ -53,7 +53,7 @@ impl TenantStore for Sqlite {
     }
 
     fn delete_account(&self, account: ServiceAccountId) -> Pending<'_, ()> {
-        Box::pin(self.writer.run(move |connection| {
+        Box::pin(self.writer.write(move |connection| {
             Box::pin(async move {
                 let sql = "delete from accounts where id = ?";
                 sqlx::query(sql).bind(account.to_string()).execute(connection).await.map_err(unavailable)?;
@@ -165,7 +165,7 @@ impl Sqlite {
         Box::pin(async move {
             let record = record?;
             self.writer
-                .run(move |connection| {
+                .write(move |connection| {
                     Box::pin(async move {
                         let query =
                             values.into_iter().fold(sqlx::query(sql), |query, value| query.bind(value));

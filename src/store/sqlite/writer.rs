@@ -7,6 +7,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::store::StoreError;
+use crate::store::held::{HeldWrites, hold};
 
 /// Operations that share one commit at most: enough to pay for the sync, few enough to answer soon.
 const LARGEST_BATCH: usize = 256;
@@ -16,6 +17,9 @@ const LONGEST_LINE: usize = 4096;
 
 /// The future of one operation inside the transaction.
 pub(super) type Step<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
+
+/// A write with nothing to tell, which can be held back.
+type Write = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, ()> + Send>;
 
 /// Sends operations to the writing task.
 #[derive(Debug, Clone)]
@@ -43,6 +47,36 @@ impl Writer {
         let gone = || StoreError::Unavailable("the writer has ended".to_owned());
         self.line.send(Box::new(entry)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// The same for a write that has nothing to tell: held back where writes are.
+    pub(super) async fn write<F>(&self, operation: F) -> Result<(), StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, ()> + Send + 'static,
+    {
+        match hold::<Write>(Box::new(operation)) {
+            Ok(()) => Ok(()),
+            Err(operation) => self.run(operation).await,
+        }
+    }
+
+    /// Writes that were held back, and `last`, in one transaction. A refusal comes too late to be told apart:
+    /// it takes all of them down.
+    pub(super) async fn write_all<F>(&self, held: HeldWrites, last: F) -> Result<(), StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, ()> + Send + 'static,
+    {
+        let writes: Vec<Write> = held.writes().chain([Box::new(last) as Write]).collect();
+        self.run(move |connection| {
+            Box::pin(async move {
+                for write in writes {
+                    let written = write(&mut *connection).await;
+                    written.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 }
 

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::program::{DEADLINE, Http, Program};
+use crate::prometheus::{promtool, sum};
 use crate::support::{ACCESS_KEY, BUCKET, Bucket, Mood, SECRET_KEY};
 
 /// What readiness says of the storage.
@@ -68,6 +69,10 @@ async fn a_clip_waits_for_its_bucket_and_no_log_opens_it() {
 
     let (_, metrics) = http.bytes("/metrics", ("accept", "*/*")).await;
     let metrics = String::from_utf8(metrics).unwrap();
+    promtool(&["check", "metrics"], &metrics);
+    assert_eq!(sum(&metrics, "wanserve_queue_depth"), 0.0);
+    let (used, capacity) = ("wanserve_gpu_memory_used_bytes", "wanserve_gpu_memory_capacity_bytes");
+    assert!(sum(&metrics, used) <= sum(&metrics, capacity), "{metrics}");
     let log = server.log();
     assert!(
         log.contains("the storage cannot be written to") && log.contains("a transfer is tried again"),

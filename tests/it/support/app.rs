@@ -8,6 +8,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use wanserve::api::{Api, ContentDelivery, InFlightKeys, LinkSigner, RateLimiter, Readiness, RetryGuard};
+use wanserve::domain::address::Cidr;
 use wanserve::domain::clock::{Clock, Random};
 use wanserve::domain::id::{OrganizationId, ProjectId, ServiceAccountId};
 use wanserve::domain::key::{KeyOwner, ProjectScope, Scope};
@@ -28,6 +29,7 @@ use wanserve::store::{Memory as MemoryStore, Store};
 use wanserve::webhooks::{Courier, Dispatcher, SecretBox, Webhooks};
 
 use super::client::Client;
+use super::clock::JumpingClock;
 use super::worker::{Script, Worker};
 
 /// What workers must send.
@@ -57,6 +59,8 @@ pub(crate) struct Setup {
     pub(crate) reachable_ports: Vec<u16>,
     pub(crate) limits: Option<Limits>,
     pub(crate) scheduling: Scheduling,
+    /// Proxies that are believed.
+    pub(crate) trusted_proxies: Vec<Cidr>,
     /// In memory if absent.
     pub(crate) storage: Option<Arc<dyn Storage>>,
 }
@@ -68,6 +72,8 @@ pub(crate) struct TestApp {
     pub(crate) keys: Keys,
     pub(crate) scope: ProjectScope,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) store: Arc<MemoryStore>,
+    wall: Arc<JumpingClock>,
     scheduler: Scheduler,
     key: String,
     handles: Vec<ServerHandle>,
@@ -80,9 +86,11 @@ impl TestApp {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let memory = Arc::new(MemoryStore::default());
+        let store: Arc<dyn Store> = memory.clone();
         let storage = setup.storage.unwrap_or_else(|| Arc::new(MemoryStorage::default()));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let wall = Arc::new(JumpingClock::default());
+        let clock: Arc<dyn Clock> = wall.clone();
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let known = KnownLabels { models: &["wan-tiny"], failure_codes: &[], stages: &[], variants: &[] };
         let metrics = Arc::new(Metrics::new(&known));
@@ -155,6 +163,7 @@ impl TestApp {
             in_flight_keys: InFlightKeys::default(),
             delivery: ContentDelivery::Proxy,
             public_url: None,
+            trusted_proxies: setup.trusted_proxies,
             links: LinkSigner::new(b"links".to_vec()),
             retries: RetryGuard::default(),
             sealer: SecretBox::new(b"pepper"),
@@ -180,8 +189,19 @@ impl TestApp {
         let handles = vec![public.handle(), internal.handle()];
         tokio::spawn(public);
         tokio::spawn(internal);
-        let mut app =
-            Self { base, worker_base, keys, scope, metrics, scheduler, key: String::new(), handles, stop };
+        let mut app = Self {
+            base,
+            worker_base,
+            keys,
+            scope,
+            metrics,
+            store: memory,
+            wall,
+            scheduler,
+            key: String::new(),
+            handles,
+            stop,
+        };
         app.key = app.new_key(scope, vec![Scope::All]).await;
         app
     }
@@ -224,6 +244,11 @@ impl TestApp {
     /// Starts a worker that follows the script with every job.
     pub(crate) async fn worker(&self, script: Script) -> Worker {
         Worker::start(&self.worker_base, WORKER_TOKEN, script).await
+    }
+
+    /// Puts the server's wall clock forward.
+    pub(crate) fn put_forward(&self, time: Duration) {
+        self.wall.put_forward(time);
     }
 
     /// Lets the server stop taking jobs.

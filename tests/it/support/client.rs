@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use super::app::PATIENCE;
+use super::documented;
 
 /// A caller, with or without a key.
 #[derive(Clone)]
@@ -129,8 +130,12 @@ impl Client {
 
 impl Answer {
     pub(crate) async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        let (http, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = http.execute(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        documented::check(&method, &path, status, &headers);
         Self { status, headers, body: response.bytes().await.unwrap() }
     }
 

@@ -4,6 +4,8 @@ mod app;
 mod bucket;
 mod client;
 pub(crate) mod clip;
+mod clock;
+mod documented;
 pub(crate) mod judge;
 mod mp4;
 mod picture;

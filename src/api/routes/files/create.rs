@@ -9,8 +9,10 @@ use crate::api::body::{self, Accepts, Fields, Limits, Upload, UploadChunks};
 use crate::api::dto::{CreateFileBody, FileObject};
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::picture;
+use crate::api::replay;
 use crate::api::state::Api;
 use crate::domain::file::FilePurpose;
+use crate::domain::key::ProjectScope;
 use crate::jobs::NewFile;
 
 /// The largest file that is not a picture.
@@ -38,17 +40,21 @@ pub(crate) async fn create_file(
     payload: web::Payload,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut fields = body::read(&request, payload, Accepts::Multipart, Limits::FILE).await?;
+    let fields = body::read(&request, payload, Accepts::Multipart, Limits::FILE).await?;
+    let (asks, fingerprint) = ((caller.scope().project, caller.key()), fields.fingerprint());
+    replay::once(&api, &request, asks, &fingerprint, keep(&api, caller.scope(), fields)).await
+}
+
+async fn keep(api: &Api, scope: ProjectScope, mut fields: Fields) -> Result<FileObject, ApiError> {
     let upload = fields.file("file")?.ok_or_else(|| missing("file"))?;
     let purpose = purpose(fields.text("purpose")?)?;
     let lives = lives(&mut fields)?;
     fields.finish()?;
     let (filename, bytes) = (upload.name().to_owned(), upload.bytes());
-    let (content_type, chunks) = check(&api, purpose, upload).await.map_err(|error| error.about("file"))?;
+    let (content_type, chunks) = check(api, purpose, upload).await.map_err(|error| error.about("file"))?;
     let content_type = content_type.to_owned();
     let new = NewFile { filename, purpose, content_type, bytes, chunks, lives };
-    let file = api.jobs.add_file(caller.scope(), new).await?;
-    Ok(HttpResponse::Ok().json(FileObject::new(&file)))
+    Ok(FileObject::new(&api.jobs.add_file(scope, new).await?))
 }
 
 /// What the file is, and its bytes. Whatever begins like a picture must be a good one.

@@ -54,7 +54,9 @@ const PLACES_PER_MOVE: u64 = 1000;
         ("Last-Event-ID" = Option<u64>, Header, description = "The same, as browsers send it."),
     ),
     responses(
-        (status = 200, description = "The events.", content_type = "text/event-stream", body = String),
+        (status = 200, description = "The events.", content_type = "text/event-stream", body = String, headers(
+            ("x-accel-buffering" = String, description = "`no`: proxies pass each event on at once."),
+        )),
         (status = 204, description = "The last event was received before."),
     ),
 )]

@@ -19,10 +19,7 @@ use crate::api::wait::Wait;
         ("wait" = Option<u32>, Query, maximum = 60, description = "Answer when the job is over, or after this many seconds."),
         ("prefer" = Option<String>, Header, description = "`wait=N`: the same.", example = "wait=30"),
     ),
-    responses((status = 200, description = "The job.", body = VideoObject, headers(
-        ("preference-applied" = Option<String>, description = "`wait=N` where the answer waited."),
-        ("openai-poll-after-ms" = Option<u64>, description = "When to look again; absent once the job is over."),
-    ))),
+    responses((status = 200, description = "The job.", body = VideoObject)),
 )]
 #[get("/v1/videos/{video_id}")]
 pub(crate) async fn get_video(

@@ -184,7 +184,7 @@ async fn submit_new(
     let submitted = submission.await.map_err(|error| ApiError::internal(&error))?;
     let refused_by = match &submitted {
         Err(JobsError::TooManyActive { .. }) => Some("jobs"),
-        Err(JobsError::QuotaSpent { .. }) => Some("gpu_seconds"),
+        Err(JobsError::QuotaSpent { .. } | JobsError::NeverFits { .. }) => Some("gpu_seconds"),
         Ok(_) | Err(_) => None,
     };
     if let Some(gate) = refused_by {
