@@ -276,40 +276,19 @@ template <int WARPGROUPS, int PARTS, int STAGES, bool TURNS> struct HopperFlash 
         }
     }
 
-    // Four neighbours of a row's quarter exchange their pairs, so that each writes 16 bytes.
     __device__ __forceinline__ static void store(bf16* out, const float (&o)[64], float (&sum)[2], const HopperShape& shape,
                                                  int column, int first) {
-        const int warp = (threadIdx.x >> 5) & 3, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+        const int warp = (threadIdx.x >> 5) & 3, g = (threadIdx.x & 31) >> 2;
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
             sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 1);
             sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 2);
             const float factor = 1.0f / sum[i];
             const int query = first + 16 * warp + g + 8 * i;
-            bf16* row = out + (long long)query * shape.width + column;
+            uint32_t pairs[16];
 #pragma unroll
-            for (int n = 0; n < 16; n += 4) {
-                uint32_t mine[4], turned[4];
-#pragma unroll
-                for (int j = 0; j < 4; ++j)
-                    mine[j] = pack(o[4 * (n + j) + 2 * i] * factor, o[4 * (n + j) + 2 * i + 1] * factor);
-#pragma unroll
-                for (int r = 0; r < 4; ++r) {
-                    const int send = t ^ r;
-                    const uint32_t low = send & 1 ? mine[1] : mine[0], high = send & 1 ? mine[3] : mine[2];
-                    turned[r] = __shfl_xor_sync(0xffffffffu, send & 2 ? high : low, r);
-                }
-                // turned[r] is the pair of place t ^ r.
-                uint4 whole;
-                uint32_t* words = reinterpret_cast<uint32_t*>(&whole);
-#pragma unroll
-                for (int place = 0; place < 4; ++place) {
-                    const int r = t ^ place;
-                    const uint32_t low = r & 1 ? turned[1] : turned[0], high = r & 1 ? turned[3] : turned[2];
-                    words[place] = r & 2 ? high : low;
-                }
-                if (query < shape.queries) *reinterpret_cast<uint4*>(row + 8 * (n + t)) = whole;
-            }
+            for (int n = 0; n < 16; ++n) pairs[n] = pack(o[4 * n + 2 * i] * factor, o[4 * n + 2 * i + 1] * factor);
+            store_row(out + (long long)query * shape.width + column, pairs, query < shape.queries);
         }
     }
 };

@@ -53,6 +53,13 @@ __device__ __forceinline__ void copy_box(uint32_t shared, const CUtensorMap* map
                  : "memory");
 }
 
+// `bytes` that lie together; both addresses are multiples of 16.
+__device__ __forceinline__ void copy_bytes(uint32_t shared, const void* from, int bytes, uint32_t barrier) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];\n" ::"r"(shared),
+                 "l"(from), "r"(bytes), "r"(barrier)
+                 : "memory");
+}
+
 // ---- registers ------------------------------------------------------------------------------------------------------
 
 template <int COUNT> __device__ __forceinline__ void give_registers() {
@@ -82,9 +89,15 @@ template <int COUNT> __device__ __forceinline__ void settle(float (&sum)[COUNT])
 #pragma unroll
     for (int i = 0; i < COUNT; ++i) asm volatile("" : "+f"(sum[i])::"memory");
 }
+template <int COUNT> __device__ __forceinline__ void settle(int (&sum)[COUNT]) {
+#pragma unroll
+    for (int i = 0; i < COUNT; ++i) asm volatile("" : "+r"(sum[i])::"memory");
+}
 
 #define SUMS8(s, i) "+f"(s[i]), "+f"(s[i + 1]), "+f"(s[i + 2]), "+f"(s[i + 3]), "+f"(s[i + 4]), "+f"(s[i + 5]), "+f"(s[i + 6]), "+f"(s[i + 7])
 #define SUMS32(s, i) SUMS8(s, i), SUMS8(s, i + 8), SUMS8(s, i + 16), SUMS8(s, i + 24)
+#define WHOLE8(s, i) "+r"(s[i]), "+r"(s[i + 1]), "+r"(s[i + 2]), "+r"(s[i + 3]), "+r"(s[i + 4]), "+r"(s[i + 5]), "+r"(s[i + 6]), "+r"(s[i + 7])
+#define WHOLE32(s, i) WHOLE8(s, i), WHOLE8(s, i + 8), WHOLE8(s, i + 16), WHOLE8(s, i + 24)
 #define NAMES32                                                                                                       \
     "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,"  \
     "%30,%31"
@@ -113,4 +126,45 @@ __device__ __forceinline__ void product(float (&sum)[64], const uint32_t (&a)[4]
                  "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" NAMES64 "}, {%64,%65,%66,%67}, %68, p, 1, 1, 1;\n}\n"
                  : SUMS32(sum, 0), SUMS32(sum, 32)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)add));
+}
+
+// 8-bit: sum[64, 128] (+)= a[64, 32]·b[128, 32]ᵀ, a in registers as fragments of mma.cuh, b in shared memory in rows of k.
+__device__ __forceinline__ void product_s8(int (&sum)[64], const uint32_t (&a)[4], uint64_t b) {
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 {" NAMES64 "}, {%64,%65,%66,%67}, %68, 1;\n"
+                 : WHOLE32(sum, 0), WHOLE32(sum, 32)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+__device__ __forceinline__ void product_e4m3(float (&sum)[64], const uint32_t (&a)[4], uint64_t b, bool add) {
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {" NAMES64 "}, {%64,%65,%66,%67}, %68, p, 1, 1;\n}\n"
+                 : SUMS32(sum, 0), SUMS32(sum, 32)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)add));
+}
+
+// ---- what leaves ----------------------------------------------------------------------------------------------------
+
+// A row of 128 results, of which this lane has the pairs at 8n + 2·(lane % 4): neighbours exchange theirs, so that each
+// writes 16 bytes at a time.
+__device__ __forceinline__ void store_row(__nv_bfloat16* row, const uint32_t (&pairs)[16], bool inside) {
+    const int t = threadIdx.x & 3;
+#pragma unroll
+    for (int n = 0; n < 16; n += 4) {
+        uint32_t turned[4];
+#pragma unroll
+        for (int r = 0; r < 4; ++r) {
+            const int send = t ^ r;
+            const uint32_t low = send & 1 ? pairs[n + 1] : pairs[n], high = send & 1 ? pairs[n + 3] : pairs[n + 2];
+            turned[r] = __shfl_xor_sync(0xffffffffu, send & 2 ? high : low, r);
+        }
+        // turned[r] is the pair of place t ^ r.
+        uint4 whole;
+        uint32_t* words = reinterpret_cast<uint32_t*>(&whole);
+#pragma unroll
+        for (int place = 0; place < 4; ++place) {
+            const int r = t ^ place;
+            const uint32_t low = r & 1 ? turned[1] : turned[0], high = r & 1 ? turned[3] : turned[2];
+            words[place] = r & 2 ? high : low;
+        }
+        if (inside) *reinterpret_cast<uint4*>(row + 8 * (n + t)) = whole;
+    }
 }

@@ -1,10 +1,10 @@
 //! Which key blocks each query block attends to: mean-pool queries and centred keys over blocks, score every pair of
 //! blocks by the dot product, keep the best `k` a query block. Centring the keys does not change the choice in exact
-//! arithmetic; it keeps the low-precision scores apart.
+//! arithmetic; it keeps rounding out of it. Means and scores are float32 on every backend, so that all choose alike.
 
 mod cpu;
 #[cfg(feature = "cuda")]
-mod cuda;
+pub(crate) mod cuda;
 #[cfg(feature = "cuda")]
 #[cfg(test)]
 mod test;

@@ -43,10 +43,11 @@ impl Attention {
         };
         let branch = branch
             .ok_or_else(|| EngineError::Request("these weights have no linear attention branch".into()))?;
-        let map = sla_mask(q, k, heads, blocks, ratio)?;
         let sparse = match self {
-            Self::SageSla { .. } => sage_attention(q, k, v, &map)?,
-            Self::Dense | Self::Sla { .. } => sparse_attention(q, k, v, &map)?,
+            Self::SageSla { .. } => sage_attention([q, k, v], heads, blocks, ratio)?,
+            Self::Dense | Self::Sla { .. } => {
+                sparse_attention(q, k, v, &sla_mask(q, k, heads, blocks, ratio)?)?
+            }
         }; // (tokens, heads · head dim)
         let LinearBranch { weight, bias } = branch;
         Ok(sla_linear(&SlaLinear { q, k, v, sparse: &sparse, weight, bias })?)

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use kernels::rgb8::rgb8;
+use kernels::sage_attention;
 use kernels::sla_mask::BlockSize;
 use kernels::{DType, Device, Tensor};
 
@@ -272,7 +273,9 @@ impl Pipeline {
         Ok(match spec.attention {
             AttentionType::Original => Attention::Dense,
             AttentionType::Sla => Attention::Sla { blocks, ratio },
-            AttentionType::SageSla => Attention::SageSla { blocks, ratio },
+            AttentionType::SageSla => {
+                Attention::SageSla { blocks: sage_attention::block_size(&self.device, blocks), ratio }
+            }
         })
     }
 

@@ -18,7 +18,7 @@ inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z,
 
 // What the stand-in for the driver offers to kernels.
 struct Index { unsigned x, y, z; };
-enum WarpOperation { SHUFFLE = 1, MMA_BF16, MMA_S8, LDMATRIX, LDMATRIX_TRANSPOSED };
+enum WarpOperation { SHUFFLE = 1, VOTE, MMA_BF16, MMA_S8, MMA_E4M3, LDMATRIX, LDMATRIX_TRANSPOSED };
 extern "C" {
 extern Index emulated_thread, emulated_block, emulated_grid, emulated_threads;
 extern unsigned char* emulated_shared;
@@ -49,6 +49,18 @@ inline float __shfl_xor_sync(unsigned, float value, int step) {
     emulated_warp(SHUFFLE, &slot);
     return slot.result;
 }
+struct Vote { unsigned value, ballot, sum; };
+inline unsigned __ballot_sync(unsigned, bool value) {
+    Vote slot{value, 0, 0};
+    emulated_warp(VOTE, &slot);
+    return slot.ballot;
+}
+inline unsigned __reduce_add_sync(unsigned, unsigned value) {
+    Vote slot{value, 0, 0};
+    emulated_warp(VOTE, &slot);
+    return slot.sum;
+}
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline void __syncwarp() { __shfl_xor_sync(0xffffffffu, 0.0f, 0); }
 
 struct __nv_bfloat16 { uint16_t bits; };

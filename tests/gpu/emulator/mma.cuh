@@ -4,6 +4,7 @@
 
 struct MmaBf16 { float* c; const uint32_t* a; uint32_t b[2]; };
 struct MmaS8 { int* c; const uint32_t* a; uint32_t b[2]; };
+struct MmaE4m3 { float* c; const uint32_t* a; uint32_t b[2]; };
 struct Ldmatrix { uint32_t* r; uint32_t address; };
 
 inline void mma_bf16(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
@@ -13,6 +14,10 @@ inline void mma_bf16(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_
 inline void mma_s8(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
     MmaS8 slot{c, a, {b0, b1}};
     emulated_warp(MMA_S8, &slot);
+}
+inline void mma_e4m3(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    MmaE4m3 slot{c, a, {b0, b1}};
+    emulated_warp(MMA_E4M3, &slot);
 }
 inline uint32_t shared_address(const void* p) { return (uint32_t)((const unsigned char*)p - emulated_shared); }
 inline void ldmatrix(uint32_t (&r)[4], uint32_t address) {

@@ -57,18 +57,35 @@ inline void mma_bf16_all(void* const (&slots)[32]) {
     }
 }
 
-inline void mma_s8_all(void* const (&slots)[32]) {
-    int8_t a[16][32], b[32][8];
+inline void vote(void* const (&slots)[32]) {
+    unsigned ballot = 0, sum = 0;
     for (int lane = 0; lane < 32; ++lane) {
-        const auto* slot = (MmaS8*)slots[lane];
+        const unsigned value = ((Vote*)slots[lane])->value;
+        ballot |= (unsigned)(value != 0) << lane, sum += value;
+    }
+    for (int lane = 0; lane < 32; ++lane) ((Vote*)slots[lane])->ballot = ballot, ((Vote*)slots[lane])->sum = sum;
+}
+
+inline int from_s8(uint8_t byte) { return (int8_t)byte; }
+inline float from_e4m3(uint8_t byte) {
+    const int exponent = byte >> 3 & 15, eighths = byte & 7;
+    const float size = exponent ? ldexpf(8 + eighths, exponent - 10) : ldexpf(eighths, -9);
+    return byte & 0x80 ? -size : size;
+}
+
+// m16n8k32 of bytes.
+template <typename Slot, typename Value> inline void mma_bytes_all(void* const (&slots)[32], Value (*value)(uint8_t)) {
+    Value a[16][32], b[32][8];
+    for (int lane = 0; lane < 32; ++lane) {
+        const auto* slot = (Slot*)slots[lane];
         const int g = lane / 4, t = 4 * (lane % 4);
         for (int byte = 0; byte < 4; ++byte) {
-            for (int i = 0; i < 4; ++i) a[g + 8 * (i & 1)][t + 16 * (i >> 1) + byte] = slot->a[i] >> 8 * byte;
-            for (int i = 0; i < 2; ++i) b[t + 16 * i + byte][g] = slot->b[i] >> 8 * byte;
+            for (int i = 0; i < 4; ++i) a[g + 8 * (i & 1)][t + 16 * (i >> 1) + byte] = value(slot->a[i] >> 8 * byte);
+            for (int i = 0; i < 2; ++i) b[t + 16 * i + byte][g] = value(slot->b[i] >> 8 * byte);
         }
     }
     for (int lane = 0; lane < 32; ++lane) {
-        auto* slot = (MmaS8*)slots[lane];
+        auto* slot = (Slot*)slots[lane];
         for (int i = 0; i < 4; ++i)
             for (int k = 0; k < 32; ++k)
                 slot->c[i] += a[lane / 4 + 8 * (i >> 1)][k] * b[k][2 * (lane % 4) + (i & 1)];
@@ -79,7 +96,9 @@ inline void warp_operation(int operation, void* const (&slots)[32], size_t share
     switch (operation) {
     case SHUFFLE: return shuffle(slots);
     case MMA_BF16: return mma_bf16_all(slots);
-    case MMA_S8: return mma_s8_all(slots);
+    case VOTE: return vote(slots);
+    case MMA_S8: return mma_bytes_all<MmaS8>(slots, from_s8);
+    case MMA_E4M3: return mma_bytes_all<MmaE4m3>(slots, from_e4m3);
     case LDMATRIX: return ldmatrix_all(slots, false, shared_bytes);
     case LDMATRIX_TRANSPOSED: return ldmatrix_all(slots, true, shared_bytes);
     default: give_up("an unknown operation");
