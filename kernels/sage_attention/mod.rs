@@ -17,12 +17,7 @@ const NAME: &str = "sage_attention";
 
 /// `q`, `k`, `v` `[tokens, heads · head dim]`, a query block attends to `ratio` of the key blocks; gives
 /// `[tokens, heads · head dim]`.
-pub fn sage_attention(
-    [q, k, v]: [&Tensor; 3],
-    heads: usize,
-    size: BlockSize,
-    ratio: f64,
-) -> Result<Tensor> {
+pub fn sage_attention([q, k, v]: [&Tensor; 3], heads: usize, size: BlockSize, ratio: f64) -> Result<Tensor> {
     let [_, width] = q.axes(NAME, "q")?;
     k.check(NAME, "k", q.shape())?;
     v.check(NAME, "v", q.shape())?;

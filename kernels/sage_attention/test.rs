@@ -6,13 +6,11 @@ use crate::cuda::testing::{Gpu, Work};
 use crate::sla_mask::{BlockMap, BlockSize, sla_mask};
 use crate::{Device, Tensor};
 
-/// The same 8-bit operands on both sides: what is left is the result's rounding to bfloat16, and now and then an operand
-/// or a weight that a rounding of its float moves to the next 8-bit value.
-const BOUND: f64 = 5e-3;
+/// Rounding to 8 bits alike, both sides differ by the result's rounding to bfloat16, 2e-3, and by the weights, a sixteenth
+/// apart, that a rounding of their float moves to the next: more of a few rows with few keys. The rounding itself costs 4e-2.
+const BOUND: f64 = 1.2e-2;
 /// Weights and values in bfloat16 do not round as the definition does: the bound is that rounding's own error.
 const BOUND_OF_SIXTEEN: f64 = 6e-2;
-/// Of the whole operator, where a chosen block may differ too.
-const BOUND_OF_ALL: f64 = 1e-2;
 
 const SIZES: [BlockSize; 2] = [BlockSize { queries: 128, keys: 64 }, BlockSize { queries: 64, keys: 128 }];
 
@@ -20,7 +18,8 @@ const SIZES: [BlockSize; 2] = [BlockSize { queries: 128, keys: 64 }, BlockSize {
 fn cuda_agrees_with_the_definition() {
     let Some(mut gpu) = Gpu::for_test("sage_attention") else { return };
     let Device::Cuda(device) = gpu.device().clone() else { unreachable!("opened as a GPU") };
-    for (tokens, heads, ratio) in [(77, 1, 1.0), (300, 3, 0.4), (1000, 2, 0.3), (129, 1, 1.0), (1500, 5, 0.1)] {
+    for (tokens, heads, ratio) in [(77, 1, 1.0), (300, 3, 0.4), (1000, 2, 0.3), (129, 1, 1.0), (1500, 5, 0.1)]
+    {
         let [q, mut k, v] = [3.0, 3.0, 1.0].map(|reach| gpu.tensor(&[tokens, heads * 128], reach));
         k = shifted(&k.cpu, &gpu, heads * 128);
         for size in SIZES {
@@ -36,7 +35,12 @@ fn cuda_agrees_with_the_definition() {
                 let (operands, _) = quantise(&device, [&q.cuda, &k.cuda, &v.cuda], size, way).unwrap();
                 let found = attend(&device, &operands, &v.cuda, &map, way).unwrap();
                 let case = format!("{tokens} tokens, {heads} heads, {}x{}, {way:?}", size.queries, size.keys);
-                gpu.check(&case, &expected, &found, if way == Way::Sixteen { BOUND_OF_SIXTEEN } else { BOUND });
+                gpu.check(
+                    &case,
+                    &expected,
+                    &found,
+                    if way == Way::Sixteen { BOUND_OF_SIXTEEN } else { BOUND },
+                );
             }
         }
     }
@@ -59,7 +63,7 @@ fn cuda_chooses_and_attends_as_the_definition() {
         let [q, k, v] = [3.0, 3.0, 1.0].map(|reach| gpu.tensor(&[900, 256], reach));
         let cpu = sage_attention([&q.cpu, &k.cpu, &v.cpu], 2, size, 0.3).unwrap();
         let cuda = sage_attention([&q.cuda, &k.cuda, &v.cuda], 2, size, 0.3).unwrap();
-        let bound = if SIZES.contains(&size) { BOUND_OF_ALL } else { BOUND_OF_SIXTEEN };
+        let bound = if SIZES.contains(&size) { BOUND } else { BOUND_OF_SIXTEEN };
         gpu.check(&format!("900 tokens, chosen here, {}x{}", size.queries, size.keys), &cpu, &cuda, bound);
     }
 }
