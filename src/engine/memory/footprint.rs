@@ -43,7 +43,7 @@ const SIDE: usize = 8;
 /// Blocks of an int8 matrix.
 const INT8_BLOCK: usize = 128;
 /// Feature maps of many sizes leave holes between them, this part of what they take.
-const HOLES: usize = 8;
+const HOLES: usize = 5;
 /// Tensors begin at multiples of this.
 const GRAIN: u64 = 512;
 /// Each network stands in pages of its own.
