@@ -50,3 +50,9 @@ RUN
 chmod +x "$bundle/run.sh"
 tar -C target -czf target/gpu-bundle.tar.gz gpu-bundle
 du -h target/gpu-bundle.tar.gz
+# What is sent to a lent machine beside a clone has to stay small.
+most=$((35 * 1000 * 1000))
+[ "$(stat -c %s target/gpu-bundle.tar.gz)" -le "$most" ] || {
+    echo "the archive is larger than $most bytes" >&2
+    exit 1
+}

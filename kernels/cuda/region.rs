@@ -13,6 +13,9 @@ use crate::space::{Block, Space};
 /// Tensors begin on such a border: cuBLASLt knows no better alignment than half of it.
 const GRAIN: usize = 512;
 
+/// The most that stands or falls together: one small tensor that stays keeps no more from being given back.
+const PIECE: usize = 128 << 20;
+
 /// What the regions of a device share.
 pub(super) struct Ground {
     context: Arc<CudaContext>,
@@ -129,9 +132,13 @@ impl Region {
         let start = match state.space.take(bytes) {
             Some(start) => start,
             None => {
-                let block = state.space.growth(bytes, self.ground.page);
-                self.map(state, block)?;
-                state.space.add(block);
+                let Block { start, bytes: all } = state.space.growth(bytes, self.ground.page);
+                // In pieces, each of which can be given back when nothing is in it.
+                for from in (0..all).step_by(PIECE) {
+                    let block = Block { start: start + from, bytes: PIECE.min(all - from) };
+                    self.map(state, block)?;
+                    state.space.add(block);
+                }
                 let left = CudaError::OutOfMemory { wanted: bytes, free: 0 };
                 state.space.take(bytes).ok_or(left)?
             }

@@ -233,7 +233,12 @@ impl Pipeline {
         if !self.residents.has(&key) {
             listener.stage(Stage::LoadingModel);
         }
-        self.residents.follow(kind, &course.begin(&key))?;
+        let plan = course.begin(&key);
+        self.residents.follow(kind, &plan)?;
+        if !plan.steps.is_empty() {
+            // Memory is short: what the stage before computed in goes before anything that stays is put between.
+            self.device.trim()?;
+        }
         self.residents.load(&course.needed(kind, expert))
     }
 
