@@ -12,13 +12,14 @@ template <typename T> __device__ __forceinline__ T from_float(float x);
 template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
 template <> __device__ __forceinline__ bf16 from_float<bf16>(float x) { return __float2bfloat16_rn(x); }
 
-// The value after a trip through bfloat16: the networks store between operations.
-__device__ __forceinline__ float rounded(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
-
 __device__ __forceinline__ uint32_t pack(float low, float high) {
     __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
     return *reinterpret_cast<uint32_t*>(&pair);
 }
+
+// The value after a trip through bfloat16: the networks store between operations. As the high half of a pair, which is one
+// fast instruction; the conversion of a single number is a slow one.
+__device__ __forceinline__ float rounded(float x) { return __uint_as_float(pack(0.0f, x)); }
 
 __device__ __forceinline__ float2 unpack(uint32_t pair) {
     return __bfloat1622float2(*reinterpret_cast<__nv_bfloat162*>(&pair));

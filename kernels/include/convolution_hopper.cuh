@@ -56,23 +56,6 @@ __device__ __forceinline__ void copy_box4(uint32_t shared, const CUtensorMap* ma
         : "memory");
 }
 
-// Word i of lane q of each four lanes becomes word q of lane i.
-__device__ __forceinline__ void transpose_words(uint32_t (&w)[4], int lane) {
-    const bool odd = lane & 1, high = lane & 2;
-#pragma unroll
-    for (int i = 0; i < 4; i += 2) {
-        const uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? w[i] : w[i + 1], 1);
-        if (odd) w[i] = other;
-        else w[i + 1] = other;
-    }
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-        const uint32_t other = __shfl_xor_sync(0xffffffffu, high ? w[i] : w[i + 2], 2);
-        if (high) w[i] = other;
-        else w[i + 2] = other;
-    }
-}
-
 // Where a tile stands.
 struct ConvolutionPlace {
     int channel, phase, x, t, y;

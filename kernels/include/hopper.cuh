@@ -60,6 +60,37 @@ __device__ __forceinline__ void copy_bytes(uint32_t shared, const void* from, in
                  : "memory");
 }
 
+// The same into the same place of every block of the cluster whose bit is in `blocks`, and to its barrier there.
+__device__ __forceinline__ void copy_box_to_all(uint32_t shared, const CUtensorMap* map, int column, int row,
+                                                uint32_t barrier, int blocks) {
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4}], "
+                 "[%2], %5;\n" ::"r"(shared),
+                 "l"(map), "r"(barrier), "r"(column), "r"(row), "h"((uint16_t)blocks)
+                 : "memory");
+}
+
+// ---- clusters of thread blocks --------------------------------------------------------------------------------------
+
+__device__ __forceinline__ int cluster_rank() {
+    int rank;
+    asm("mov.u32 %0, %%cluster_ctarank;\n" : "=r"(rank));
+    return rank;
+}
+
+// All threads of all blocks; what they wrote to shared memory before is seen by all after.
+__device__ __forceinline__ void cluster_meet() {
+    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::: "memory");
+}
+
+// Arrives at the barrier that stands at the same place in block `rank`. Tells of reads that are over, not of writes: with the
+// whole cluster as its scope this would wait a thousand cycles for all earlier stores.
+__device__ __forceinline__ void barrier_arrive_at(uint32_t barrier, int rank) {
+    asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
+                 "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(barrier),
+                 "r"(rank)
+                 : "memory");
+}
+
 // ---- registers ------------------------------------------------------------------------------------------------------
 
 template <int COUNT> __device__ __forceinline__ void give_registers() {
@@ -67,6 +98,23 @@ template <int COUNT> __device__ __forceinline__ void give_registers() {
 }
 template <int COUNT> __device__ __forceinline__ void take_registers() {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;\n" ::"n"(COUNT));
+}
+
+// Word i of lane q of each four lanes becomes word q of lane i.
+__device__ __forceinline__ void transpose_words(uint32_t (&w)[4], int lane) {
+    const bool odd = lane & 1, high = lane & 2;
+#pragma unroll
+    for (int i = 0; i < 4; i += 2) {
+        const uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? w[i] : w[i + 1], 1);
+        if (odd) w[i] = other;
+        else w[i + 1] = other;
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        const uint32_t other = __shfl_xor_sync(0xffffffffu, high ? w[i] : w[i + 2], 2);
+        if (high) w[i] = other;
+        else w[i + 2] = other;
+    }
 }
 
 // ---- products -------------------------------------------------------------------------------------------------------

@@ -1,41 +1,58 @@
-//! The widths of the published models: a warp a row, held in registers. Any other: a block a row, held in shared memory.
+//! The widths of the published models: a warp a row, held in registers. Any other: a block a row, held in shared memory. Rows
+//! of e4m3 are made in the same pass where a row is a warp's.
 
 use super::{Affine, NAME};
 use crate::cuda::{Argument, Device, Grid, cast, empty, pointer};
-use crate::{DType, Error, Result, Tensor};
+use crate::{Activations, DType, Error, Format, Result, Tensor};
 
 /// A row of float32 must fit the shared memory every kernel may use.
 const LONGEST_ROW: usize = 11 * 1024;
 
-pub(super) fn layer_norm(device: &Device, x: &Tensor, affine: &Affine, epsilon: f32) -> Result<Tensor> {
-    let width = x.dim(1);
+pub(super) fn layer_norm(
+    device: &Device,
+    x: &Tensor,
+    affine: &Affine,
+    epsilon: f32,
+    format: Format,
+) -> Result<Activations> {
+    let [rows, width] = x.axes(NAME, "x")?;
     if width > LONGEST_ROW {
         return Err(Error::argument(NAME, format!("rows of {width}, longer than {LONGEST_ROW}")));
     }
-    let out = empty(device, x.shape(), DType::BF16)?;
+    let out = match (format, width) {
+        (Format::Fp8, 1536 | 5120) => Activations::Fp8 {
+            values: empty(device, x.shape(), DType::F8E4M3)?,
+            scale: empty(device, &[rows], DType::F32)?,
+        },
+        _ => Activations::Plain(empty(device, x.shape(), DType::BF16)?),
+    };
+    let (function, is_warp) = match (out.format(), width) {
+        (Format::Fp8, 1536) => ("layer_norm_modulate_fp8_1536", true),
+        (Format::Fp8, _) => ("layer_norm_modulate_fp8_5120", true),
+        (_, 1536) => ("layer_norm_modulate_1536", true),
+        (_, 5120) => ("layer_norm_modulate_5120", true),
+        _ => ("layer_norm_modulate", false),
+    };
     let shift = cast(NAME, affine.shift, DType::F32)?;
     let scale = cast(NAME, affine.scale, DType::F32)?;
-    let in_registers = match width {
-        1536 => Some("layer_norm_modulate_1536"),
-        5120 => Some("layer_norm_modulate_5120"),
-        _ => None,
-    };
-    let arguments = [
+    let mut arguments = vec![
         pointer(NAME, x, DType::BF16)?,
         pointer(NAME, &shift, DType::F32)?,
         pointer(NAME, &scale, DType::F32)?,
-        pointer(NAME, &out, DType::BF16)?,
-        Argument::int(if in_registers.is_some() { x.dim(0) } else { width }),
+        pointer(NAME, out.values(), out.values().dtype())?,
+    ];
+    if let Activations::Fp8 { scale, .. } = &out {
+        arguments.push(pointer(NAME, scale, DType::F32)?);
+    }
+    arguments.extend([
+        Argument::int(if is_warp { rows } else { width }),
         Argument::F32(affine.scale_offset),
         Argument::F32(epsilon),
-    ];
-    let block_a_row = Grid { shared: width * size_of::<f32>(), ..Grid::rows(x.dim(0)) };
-    let (function, grid) = match in_registers {
-        Some(function) => (function, Grid::warps(x.dim(0))),
-        None => ("layer_norm_modulate", block_a_row),
-    };
-    // SAFETY: x and out are `[rows, width]`, shift and scale `[width]`; a kernel without a width has it in its name, and
-    // for the other shared memory holds one row.
+    ]);
+    let block_a_row = Grid { shared: width * size_of::<f32>(), ..Grid::rows(rows) };
+    let grid = if is_warp { Grid::warps(rows) } else { block_a_row };
+    // SAFETY: x and out are `[rows, width]`, shift and scale `[width]`, there is a factor a row; a kernel without a width has
+    // it in its name, and for the other shared memory holds one row.
     unsafe { device.launch("layer_norm_modulate/kernel", function, grid, &arguments)? };
-    Ok(out)
+    out.into_format(NAME, format)
 }

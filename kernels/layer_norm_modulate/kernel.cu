@@ -1,8 +1,8 @@
 // layer_norm_modulate: out = norm(x)·(offset + scale) + shift. Rows of the published widths are a warp's and stay in its
 // registers; any other is a block's and stays in shared memory.
 // Reads x once and writes out once; the norm is rounded to bfloat16 before it is scaled, as it is published.
-#include "convert.cuh"
-#include "reduce.cuh"
+#include "e4m3.cuh"
+#include "row.cuh"
 
 template <typename Out>
 __device__ __forceinline__ void layer_norm(const bf16* x, const float* shift, const float* scale, Out* out, int width,
@@ -68,50 +68,42 @@ extern "C" __global__ void __launch_bounds__(256) layer_norm_modulate_f32(const 
     layer_norm(x, shift, scale, out, width, offset, epsilon);
 }
 
-// Rows of 256·CHUNKS elements, a warp each; all of a row's loads are under way before the first is used.
-template <int CHUNKS>
-__device__ __forceinline__ void layer_norm_in_registers(const bf16* x, const float* shift, const float* scale, bf16* out,
-                                                        int rows, float offset, float epsilon) {
-    constexpr int WIDTH = 256 * CHUNKS;
-    const long long row = (long long)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
-    if (row >= rows) return;
-    const int first = (threadIdx.x & 31) * 8;
-    x += row * WIDTH + first;
-    out += row * WIDTH + first;
-    uint4 raw[CHUNKS];
-#pragma unroll
-    for (int i = 0; i < CHUNKS; ++i) raw[i] = *reinterpret_cast<const uint4*>(x + 256 * i);
-    float sum = 0.0f, squares = 0.0f, v[8];
-#pragma unroll
-    for (int i = 0; i < CHUNKS; ++i) {
-        unpack8(raw[i], v);
-#pragma unroll
-        for (int j = 0; j < 8; ++j) sum += v[j];
-    }
-    const float mean = warp_sum(sum) / WIDTH;
-#pragma unroll
-    for (int i = 0; i < CHUNKS; ++i) {
-        unpack8(raw[i], v);
-#pragma unroll
-        for (int j = 0; j < 8; ++j) squares += (v[j] - mean) * (v[j] - mean);
-    }
-    const float factor = rsqrtf(warp_sum(squares) / WIDTH + epsilon);
-#pragma unroll
-    for (int i = 0; i < CHUNKS; ++i) {
+// Rows of 256·CHUNKS elements, a warp each. `store` gets (i, v): the outcome at the lane's columns of chunk i.
+template <int CHUNKS, typename Store>
+__device__ __forceinline__ void layer_norm_in_registers(const WarpRow<CHUNKS>& row, const float* shift, const float* scale,
+                                                        float offset, float epsilon, Store&& store) {
+    const float mean = row.sum([](float v) { return v; }) / row.WIDTH;
+    const float factor = rsqrtf(row.sum([&](float v) { return (v - mean) * (v - mean); }) / row.WIDTH + epsilon);
+    row.each([&](int i, float (&v)[8]) {
         float a[8], b[8];
-        load8(scale + first + 256 * i, a);
-        load8(shift + first + 256 * i, b);
-        unpack8(raw[i], v);
+        load8(scale + row.first() + 256 * i, a);
+        load8(shift + row.first() + 256 * i, b);
 #pragma unroll
         for (int j = 0; j < 8; ++j) v[j] = rounded((v[j] - mean) * factor) * (offset + a[j]) + b[j];
-        store8(out + 256 * i, v);
-    }
+        store(i, v);
+    });
 }
 
+// Rows as they are, and rows in e4m3 with a factor each, as `quantize_fp8` would make of them.
 #define LAYER_NORM_IN_REGISTERS(WIDTH)                                                                               \
     extern "C" __global__ void __launch_bounds__(256) layer_norm_modulate_##WIDTH(                                    \
         const bf16* x, const float* shift, const float* scale, bf16* out, int rows, float offset, float epsilon) {    \
-        layer_norm_in_registers<WIDTH / 256>(x, shift, scale, out, rows, offset, epsilon);                            \
+        WarpRow<WIDTH / 256> row;                                                                                     \
+        if (row.index() >= rows) return;                                                                              \
+        row.load(x);                                                                                                  \
+        bf16* to = row.of(out);                                                                                       \
+        layer_norm_in_registers(row, shift, scale, offset, epsilon,                                                   \
+                                [&](int i, const float (&v)[8]) { store8(to + 256 * i, v); });                        \
+    }                                                                                                                 \
+    extern "C" __global__ void __launch_bounds__(256) layer_norm_modulate_fp8_##WIDTH(                                \
+        const bf16* x, const float* shift, const float* scale, unsigned char* values, float* scales, int rows,        \
+        float offset, float epsilon) {                                                                                \
+        WarpRow<WIDTH / 256> row;                                                                                     \
+        if (row.index() >= rows) return;                                                                              \
+        row.load(x);                                                                                                  \
+        layer_norm_in_registers(row, shift, scale, offset, epsilon,                                                   \
+                                [&](int i, const float (&v)[8]) { row.raw[i] = pack8(v); });                          \
+        quantise_row(row, row.of(values), scales + row.index());                                                      \
     }
 LAYER_NORM_IN_REGISTERS(1536)
 LAYER_NORM_IN_REGISTERS(5120)

@@ -2,6 +2,7 @@
 
 use super::{layer_norm_affine, layer_norm_modulate};
 use crate::cuda::testing::{Gpu, Work};
+use crate::{Activations, Format};
 
 /// Two roundings to bfloat16.
 const BOUND: f64 = 4e-3;
@@ -12,12 +13,44 @@ fn cuda_agrees_with_the_definition() {
     for (rows, width) in [(1, 8), (3, 13), (70, 256), (33, 1536), (5, 5120)] {
         let x = gpu.tensor(&[rows, width], 3.0);
         let (shift, scale) = (gpu.float(&[width], 1.0), gpu.float(&[width], 1.0));
-        let cpu = layer_norm_modulate(&x.cpu, &shift.cpu, &scale.cpu, 1e-6).unwrap();
-        let cuda = layer_norm_modulate(&x.cuda, &shift.cuda, &scale.cuda, 1e-6).unwrap();
-        gpu.check(&format!("{rows}x{width} modulate"), &cpu, &cuda, BOUND);
-        let cpu = layer_norm_affine(&x.cpu, &scale.cpu, &shift.cpu, 1e-6).unwrap();
-        let cuda = layer_norm_affine(&x.cuda, &scale.cuda, &shift.cuda, 1e-6).unwrap();
-        gpu.check(&format!("{rows}x{width} affine"), &cpu, &cuda, BOUND);
+        let cpu = layer_norm_modulate(&x.cpu, &shift.cpu, &scale.cpu, 1e-6, Format::Plain).unwrap();
+        let cuda = layer_norm_modulate(&x.cuda, &shift.cuda, &scale.cuda, 1e-6, Format::Plain).unwrap();
+        gpu.check(&format!("{rows}x{width} modulate"), cpu.values(), cuda.values(), BOUND);
+        let cpu = layer_norm_affine(&x.cpu, &scale.cpu, &shift.cpu, 1e-6, Format::Plain).unwrap();
+        let cuda = layer_norm_affine(&x.cuda, &scale.cuda, &shift.cuda, 1e-6, Format::Plain).unwrap();
+        gpu.check(&format!("{rows}x{width} affine"), cpu.values(), cuda.values(), BOUND);
+    }
+}
+
+/// A format made in the same pass is that made of the rows afterwards.
+#[test]
+fn rows_come_in_the_format_of_the_layer() {
+    let Some(mut gpu) = Gpu::for_test("layer_norm_modulate") else { return };
+    for (rows, width) in [(3, 16), (70, 256), (33, 1536), (300, 1536), (5, 5120)] {
+        let x = gpu.tensor(&[rows, width], 3.0);
+        let (shift, scale) = (gpu.float(&[width], 1.0), gpu.float(&[width], 1.0));
+        let norm = |format| layer_norm_modulate(&x.cuda, &shift.cuda, &scale.cuda, 1e-6, format).unwrap();
+        let Activations::Plain(plain) = norm(Format::Plain) else { panic!("plain was asked for") };
+        for format in [Format::Int8, Format::Fp8] {
+            let (apart, at_once) = (Activations::of(plain.clone(), format).unwrap(), norm(format));
+            match (&apart, &at_once) {
+                (
+                    Activations::Int8 { values, scale },
+                    Activations::Int8 { values: values_at_once, scale: scale_at_once },
+                ) => {
+                    assert_eq!(values.to_i8().unwrap(), values_at_once.to_i8().unwrap(), "{rows}x{width}");
+                    gpu.check(&format!("{rows}x{width} int8 scales"), scale, scale_at_once, 0.0);
+                }
+                (
+                    Activations::Fp8 { values, scale },
+                    Activations::Fp8 { values: values_at_once, scale: scale_at_once },
+                ) => {
+                    gpu.check(&format!("{rows}x{width} fp8"), values, values_at_once, 0.0);
+                    gpu.check(&format!("{rows}x{width} fp8 scales"), scale, scale_at_once, 0.0);
+                }
+                _ => panic!("{format:?} was asked for"),
+            }
+        }
     }
 }
 
@@ -26,5 +59,11 @@ fn rates() {
     let Some(mut gpu) = Gpu::for_test("layer_norm_modulate") else { return };
     let (x, row) = (gpu.filled(&[32760, 1536], 1.0), gpu.filled(&[1536], 1.0));
     let work = Work { operations: 0.0, bytes: 4.0 * x.count() as f64 };
-    gpu.rate("32760x1536", work, || layer_norm_modulate(&x, &row, &row, 1e-6));
+    gpu.rate("32760x1536", work, || {
+        Ok(layer_norm_modulate(&x, &row, &row, 1e-6, Format::Plain)?.values().clone())
+    });
+    let work = Work { operations: 0.0, bytes: 3.0 * x.count() as f64 };
+    gpu.rate("32760x1536 fp8", work, || {
+        Ok(layer_norm_modulate(&x, &row, &row, 1e-6, Format::Fp8)?.values().clone())
+    });
 }

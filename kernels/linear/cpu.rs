@@ -5,17 +5,23 @@ use rayon::prelude::*;
 
 use super::{Epilogue, Linear, NAME, Weight};
 use crate::cpu::{Gemm, Threads, for_each_row, gelu_tanh};
-use crate::quantize_fp8::quantize_fp8;
-use crate::quantize_int8::{BLOCK, quantize_int8};
-use crate::{Result, Tensor};
+use crate::quantize_int8::BLOCK;
+use crate::{Activations, Error, Result, Tensor};
 
-pub(super) fn linear(x: &Tensor, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
-    let (rows, outputs) = (x.dim(0), layer.outputs());
+/// `x` is in the layer's format.
+pub(super) fn linear(x: &Activations, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
+    let (rows, outputs) = (x.values().dim(0), layer.outputs());
     let bias = layer.bias.as_ref().map(|bias| bias.to_f32()).transpose()?;
-    let mut out = match &layer.weight {
-        Weight::Plain(weight) => plain(x, weight, bias.as_deref())?,
-        Weight::Int8 { values, scale } => int8(x, values, scale, bias.as_deref())?,
-        Weight::Fp8 { values, scale } => fp8(x, values, scale, bias.as_deref())?,
+    let bias = bias.as_deref();
+    let mut out = match (x, &layer.weight) {
+        (Activations::Plain(x), Weight::Plain(weight)) => plain(x, weight, bias)?,
+        (Activations::Int8 { values: x, scale: x_scale }, Weight::Int8 { values, scale }) => {
+            int8([x, x_scale], [values, scale], bias)?
+        }
+        (Activations::Fp8 { values: x, scale: x_scale }, Weight::Fp8 { values, scale }) => {
+            fp8([x, x_scale], [values, scale], bias)?
+        }
+        (x, _) => return Err(Error::argument(NAME, format!("rows in {:?}", x.format()))),
     };
     match epilogue {
         Epilogue::None => {}
@@ -67,10 +73,13 @@ fn plain(x: &Tensor, weight: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> 
     Ok(out)
 }
 
-fn int8(x: &Tensor, weight: &Tensor, scale: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> {
+fn int8(
+    [x, x_scale]: [&Tensor; 2],
+    [weight, scale]: [&Tensor; 2],
+    bias: Option<&[f32]>,
+) -> Result<Vec<f32>> {
     let [rows, inputs] = x.axes(NAME, "x")?;
     let outputs = weight.dim(0);
-    let (x, x_scale) = quantize_int8(x)?;
     let (x, weight) = (x.cpu_i8(NAME)?, weight.cpu_i8(NAME)?);
     let (x_scale, scale) = (x_scale.cpu(NAME)?, scale.cpu(NAME)?);
     let (x_scale, scale): (&[f32], &[f32]) = (&x_scale, &scale);
@@ -98,10 +107,9 @@ fn int8(x: &Tensor, weight: &Tensor, scale: &Tensor, bias: Option<&[f32]>) -> Re
     Ok(out)
 }
 
-fn fp8(x: &Tensor, weight: &Tensor, scale: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> {
+fn fp8([x, x_scale]: [&Tensor; 2], [weight, scale]: [&Tensor; 2], bias: Option<&[f32]>) -> Result<Vec<f32>> {
     let outputs = weight.dim(0);
-    let (x, x_scale) = quantize_fp8(x)?;
-    let mut out = plain(&x, weight, None)?;
+    let mut out = plain(x, weight, None)?;
     let (x_scale, scale) = (x_scale.cpu(NAME)?, scale.cpu(NAME)?);
     let (x_scale, scale): (&[f32], &[f32]) = (&x_scale, &scale);
     for_each_row(&mut out, outputs, |row, out| {
@@ -120,7 +128,10 @@ fn dot(a: &[i8], b: &[i8]) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::linear;
     use super::*;
+    use crate::quantize_fp8::quantize_fp8;
+    use crate::quantize_int8::quantize_int8;
 
     #[test]
     fn a_gated_residual_adds_the_gated_product() {

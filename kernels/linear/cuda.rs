@@ -1,29 +1,76 @@
 //! bfloat16 through cuBLASLt, which also adds bias or residual and applies GELU; fp8 through cuBLASLt, which also scales
-//! rows and columns and adds the bias; int8 through our own kernel, as no library knows its block scales. A gate a column
-//! is a pass of its own.
+//! rows and columns and adds bias and residual, gated or not; int8 through our own kernels (`cuda_int8.rs`). What a product
+//! cannot do itself is a pass of its own, or part of the pass that makes the next layer's format.
 
+use super::cuda_int8::Int8;
 use super::{Epilogue, Linear, NAME, Weight};
 use crate::cuda::{
     self, Argument, Device, Grid, Matmul, Operand, Scales, address, cast, empty, optional, pointer,
 };
-use crate::quantize_fp8::quantize_fp8;
-use crate::quantize_int8::{BLOCK, quantize_int8};
-use crate::{DType, Error, Result, Tensor};
+use crate::quantize_fp8::quantize_gelu_fp8;
+use crate::{Activations, DType, Error, Format, Result, Tensor};
 
 /// cuBLASLt takes matrices of 8-bit floats in whole sixteens.
 const FP8_GRAIN: usize = 16;
 
-pub(super) fn linear(device: &Device, x: &Tensor, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
-    let product = match &layer.weight {
-        Weight::Plain(weight) => plain(device, x, weight, layer.bias.as_ref(), epilogue)?,
-        Weight::Int8 { values, scale } => int8(device, x, values, scale, layer.bias.as_ref(), epilogue)?,
-        Weight::Fp8 { values, scale } => fp8(device, x, values, scale, layer.bias.as_ref(), epilogue)?,
-    };
-    let is_int8 = matches!(layer.weight, Weight::Int8 { .. });
-    match epilogue {
-        Epilogue::GatedResidual { gate, residual } => add(device, &product, Some(gate), residual),
-        Epilogue::Residual(residual) if is_int8 => add(device, &product, None, residual),
-        Epilogue::None | Epilogue::GeluTanh | Epilogue::Residual(_) => Ok(product),
+/// A layer met by rows in its format.
+enum Met<'a> {
+    Plain { x: &'a Tensor, weight: &'a Tensor, bias: Option<&'a Tensor> },
+    Int8(Int8<'a>),
+    Fp8(Fp8<'a>),
+}
+
+/// `x` is in the layer's format.
+pub(super) fn linear(device: &Device, x: &Activations, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
+    match (Met::of(x, layer)?, epilogue) {
+        (Met::Plain { x, weight, bias }, Epilogue::GatedResidual { gate, residual }) => {
+            add(device, &plain(device, x, weight, bias, Epilogue::None)?, Some(gate), residual)
+        }
+        (Met::Plain { x, weight, bias }, epilogue) => plain(device, x, weight, bias, epilogue),
+        (Met::Fp8(fp8), Epilogue::GeluTanh) => gelu(device, &fp8.product(device, Epilogue::None)?),
+        (Met::Fp8(fp8), epilogue) => fp8.product(device, epilogue),
+        (Met::Int8(int8), epilogue) if int8.on_hopper(device) => int8.hopper(device, epilogue),
+        (Met::Int8(int8), Epilogue::None) => int8.common(device, false),
+        (Met::Int8(int8), Epilogue::GeluTanh) => int8.common(device, true),
+        (Met::Int8(int8), Epilogue::Residual(residual)) => {
+            add(device, &int8.common(device, false)?, None, residual)
+        }
+        (Met::Int8(int8), Epilogue::GatedResidual { gate, residual }) => {
+            add(device, &int8.common(device, false)?, Some(gate), residual)
+        }
+    }
+}
+
+/// `gelu(x·wᵀ + b)` in `format`; `x` is in the layer's format.
+pub(super) fn linear_gelu(
+    device: &Device,
+    x: &Activations,
+    layer: &Linear,
+    format: Format,
+) -> Result<Activations> {
+    match (Met::of(x, layer)?, format) {
+        (Met::Int8(int8), Format::Int8) if int8.on_hopper(device) => int8.hopper_gelu(device),
+        (Met::Fp8(fp8), Format::Fp8) => {
+            let (values, scale) = quantize_gelu_fp8(device, &fp8.product(device, Epilogue::None)?)?;
+            Ok(Activations::Fp8 { values, scale })
+        }
+        _ => Activations::of(linear(device, x, layer, Epilogue::GeluTanh)?, format),
+    }
+}
+
+impl<'a> Met<'a> {
+    fn of(x: &'a Activations, layer: &'a Linear) -> Result<Self> {
+        let bias = layer.bias.as_ref();
+        match (x, &layer.weight) {
+            (Activations::Plain(x), Weight::Plain(weight)) => Ok(Self::Plain { x, weight, bias }),
+            (Activations::Int8 { values, scale: x_scale }, Weight::Int8 { values: weight, scale }) => {
+                Ok(Self::Int8(Int8 { x: values, x_scale, weight, weight_scale: scale, bias }))
+            }
+            (Activations::Fp8 { values, scale: x_scale }, Weight::Fp8 { values: weight, scale }) => {
+                Ok(Self::Fp8(Fp8 { x: values, x_scale, weight, weight_scale: scale, bias }))
+            }
+            (x, _) => Err(Error::argument(NAME, format!("rows in {:?}", x.format()))),
+        }
     }
 }
 
@@ -70,57 +117,85 @@ fn plain(
     Ok(out)
 }
 
-/// Quantises `x` by rows, then the product with its scales and the bias, and a plain residual where asked; GELU is a
-/// pass of its own.
-fn fp8(
+/// Rows and weights of e4m3, a factor a row of either.
+struct Fp8<'a> {
+    x: &'a Tensor,
+    x_scale: &'a Tensor,
+    weight: &'a Tensor,
+    weight_scale: &'a Tensor,
+    bias: Option<&'a Tensor>,
+}
+
+impl Fp8<'_> {
+    /// The product with its scales and the bias, and what a residual needs; no GELU. A gate goes into the factors of the
+    /// weights and into the bias: it is a number a column, as they are.
+    fn product(&self, device: &Device, epilogue: Epilogue) -> Result<Tensor> {
+        let (rows, inputs, outputs) = (self.x.dim(0), self.x.dim(1), self.weight.dim(0));
+        if !inputs.is_multiple_of(FP8_GRAIN) || !outputs.is_multiple_of(FP8_GRAIN) {
+            let what = format!("{inputs} to {outputs} in fp8, not multiples of {FP8_GRAIN}");
+            return Err(Error::argument(NAME, what));
+        }
+        let mut bias = self.bias.map(|bias| cast(NAME, bias, DType::BF16)).transpose()?;
+        let mut weight_scale = self.weight_scale.clone();
+        let residual = match epilogue {
+            Epilogue::None | Epilogue::GeluTanh => 0,
+            Epilogue::Residual(residual) => address(NAME, residual, DType::BF16)?,
+            Epilogue::GatedResidual { gate, residual } => {
+                (weight_scale, bias) = gated(device, gate, &weight_scale, bias.as_ref())?;
+                address(NAME, residual, DType::BF16)?
+            }
+        };
+        let out = empty(device, &[rows, outputs], DType::BF16)?;
+        let matrix = |tensor: &Tensor, row, dtype| -> Result<Operand> {
+            Ok(Operand { address: address(NAME, tensor, dtype)?, row, batch: 0 })
+        };
+        let product = Matmul {
+            m: rows,
+            n: outputs,
+            k: inputs,
+            batches: 1,
+            x: matrix(self.x, inputs, DType::F8E4M3)?,
+            w: matrix(self.weight, inputs, DType::F8E4M3)?,
+            w_is_kn: false,
+            out: matrix(&out, outputs, DType::BF16)?,
+            input: DType::F8E4M3,
+            output: DType::BF16,
+            bias: bias.as_ref().map_or(Ok(0), |bias| address(NAME, bias, DType::BF16))?,
+            residual,
+            epilogue: cuda::Epilogue::Plain,
+            factor: 1.0,
+            scales: Some(Scales {
+                x: address(NAME, self.x_scale, DType::F32)?,
+                w: address(NAME, &weight_scale, DType::F32)?,
+            }),
+        };
+        // SAFETY: the shapes were checked by the operator; all operands live until the stream has passed.
+        unsafe { device.matmul(&product)? };
+        Ok(out)
+    }
+}
+
+/// `gate·scale` in float32, and `gate·bias` in bfloat16 if there is a bias.
+fn gated(
     device: &Device,
-    x: &Tensor,
-    values: &Tensor,
+    gate: &Tensor,
     scale: &Tensor,
     bias: Option<&Tensor>,
-    epilogue: Epilogue,
-) -> Result<Tensor> {
-    let (rows, inputs, outputs) = (x.dim(0), x.dim(1), values.dim(0));
-    if !inputs.is_multiple_of(FP8_GRAIN) || !outputs.is_multiple_of(FP8_GRAIN) {
-        let what = format!("{inputs} to {outputs} in fp8, not multiples of {FP8_GRAIN}");
-        return Err(Error::argument(NAME, what));
-    }
-    let (quantised, x_scale) = quantize_fp8(x)?;
-    let bias = bias.map(|bias| cast(NAME, bias, DType::BF16)).transpose()?;
-    let out = empty(device, &[rows, outputs], DType::BF16)?;
-    let residual = match epilogue {
-        Epilogue::Residual(residual) => address(NAME, residual, DType::BF16)?,
-        Epilogue::None | Epilogue::GeluTanh | Epilogue::GatedResidual { .. } => 0,
-    };
-    let matrix = |tensor: &Tensor, row, dtype| -> Result<Operand> {
-        Ok(Operand { address: address(NAME, tensor, dtype)?, row, batch: 0 })
-    };
-    let product = Matmul {
-        m: rows,
-        n: outputs,
-        k: inputs,
-        batches: 1,
-        x: matrix(&quantised, inputs, DType::F8E4M3)?,
-        w: matrix(values, inputs, DType::F8E4M3)?,
-        w_is_kn: false,
-        out: matrix(&out, outputs, DType::BF16)?,
-        input: DType::F8E4M3,
-        output: DType::BF16,
-        bias: bias.as_ref().map_or(Ok(0), |bias| address(NAME, bias, DType::BF16))?,
-        residual,
-        epilogue: cuda::Epilogue::Plain,
-        factor: 1.0,
-        scales: Some(Scales {
-            x: address(NAME, &x_scale, DType::F32)?,
-            w: address(NAME, scale, DType::F32)?,
-        }),
-    };
-    // SAFETY: the shapes were checked by the operator; all operands live until the stream has passed.
-    unsafe { device.matmul(&product)? };
-    match epilogue {
-        Epilogue::GeluTanh => gelu(device, &out),
-        Epilogue::None | Epilogue::Residual(_) | Epilogue::GatedResidual { .. } => Ok(out),
-    }
+) -> Result<(Tensor, Option<Tensor>)> {
+    let gate = cast(NAME, gate, DType::F32)?;
+    let scaled = empty(device, scale.shape(), DType::F32)?;
+    let biased = bias.map(|bias| empty(device, bias.shape(), DType::BF16)).transpose()?;
+    let arguments = [
+        pointer(NAME, &gate, DType::F32)?,
+        pointer(NAME, scale, DType::F32)?,
+        optional(NAME, bias, DType::BF16)?,
+        pointer(NAME, &scaled, DType::F32)?,
+        optional(NAME, biased.as_ref(), DType::BF16)?,
+        Argument::int(gate.count()),
+    ];
+    // SAFETY: all are as long as the gate.
+    unsafe { device.launch("linear/kernel", "linear_gate", Grid::elements(gate.count()), &arguments)? };
+    Ok((scaled, biased))
 }
 
 fn gelu(device: &Device, x: &Tensor) -> Result<Tensor> {
@@ -131,46 +206,6 @@ fn gelu(device: &Device, x: &Tensor) -> Result<Tensor> {
     let grid = Grid::elements(x.count().div_ceil(PER_THREAD));
     // SAFETY: both hold `count` elements.
     unsafe { device.launch("linear/kernel", "linear_gelu", grid, &arguments)? };
-    Ok(out)
-}
-
-/// Quantises `x` in blocks, then the block-scaled product with bias, and GELU where asked.
-fn int8(
-    device: &Device,
-    x: &Tensor,
-    values: &Tensor,
-    scale: &Tensor,
-    bias: Option<&Tensor>,
-    epilogue: Epilogue,
-) -> Result<Tensor> {
-    let (rows, inputs, outputs) = (x.dim(0), x.dim(1), values.dim(0));
-    let (quantised, x_scale) = quantize_int8(x)?;
-    let bias = bias.map(|bias| cast(NAME, bias, DType::F32)).transpose()?;
-    let out = empty(device, &[rows, outputs], DType::BF16)?;
-    let arguments = [
-        pointer(NAME, &quantised, DType::I8)?,
-        pointer(NAME, &x_scale, DType::F32)?,
-        pointer(NAME, values, DType::I8)?,
-        pointer(NAME, scale, DType::F32)?,
-        optional(NAME, bias.as_ref(), DType::F32)?,
-        pointer(NAME, &out, DType::BF16)?,
-        Argument::int(rows),
-        Argument::int(outputs),
-        Argument::int(inputs),
-        Argument::I32(i32::from(matches!(epilogue, Epilogue::GeluTanh))),
-    ];
-    let blocks = (outputs.div_ceil(BLOCK), rows.div_ceil(BLOCK), 1);
-    // Two stages of one block of `x` and one of the weights, a byte an element.
-    let shared = 2 * 2 * BLOCK * BLOCK;
-    // SAFETY: inputs are whole blocks; values and scales have the shapes the operator checked.
-    unsafe {
-        device.launch(
-            "linear/kernel_int8",
-            "linear_int8",
-            Grid { blocks, threads: 256, shared },
-            &arguments,
-        )?;
-    }
     Ok(out)
 }
 

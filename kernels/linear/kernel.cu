@@ -24,6 +24,16 @@ extern "C" __global__ void __launch_bounds__(256) linear_gated_residual(const bf
     }
 }
 
+// What a product's factors and bias become when its columns are gated.
+extern "C" __global__ void __launch_bounds__(256) linear_gate(const float* gate, const float* scale, const bf16* bias,
+                                                              float* gated_scale, bf16* gated_bias, int count) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    const float g = rounded(gate[i]);
+    gated_scale[i] = scale[i] * g;
+    if (bias) gated_bias[i] = from_float<bf16>(to_float(bias[i]) * g);
+}
+
 // out = gelu(x), which a product of 8-bit floats leaves to a pass of its own.
 extern "C" __global__ void __launch_bounds__(256) linear_gelu(const bf16* x, bf16* out, long long count) {
     const long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 8;

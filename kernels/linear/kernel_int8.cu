@@ -9,7 +9,7 @@ constexpr int BLOCK = 128, STAGES = 2, STAGE_BYTES = 2 * BLOCK * BLOCK;
 
 extern "C" __global__ void __launch_bounds__(256, 1) linear_int8(const signed char* x, const float* x_scale,
                                                                  const signed char* w, const float* w_scale,
-                                                                 const float* bias, bf16* out, int rows, int outputs,
+                                                                 const bf16* bias, bf16* out, int rows, int outputs,
                                                                  int inputs, int gelu) {
     extern __shared__ __align__(128) unsigned char shared[];
     const uint32_t base = shared_address(shared);
@@ -80,7 +80,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) linear_int8(const signed ch
                 const int output = first_output + warp_column + 8 * n + 2 * t + (i & 1);
                 if (row >= rows || output >= outputs) continue;
                 float y = rounded(sum[m][n][i]);
-                if (bias) y = rounded(y + bias[output]);
+                if (bias) y = rounded(y + to_float(bias[output]));
                 out[(long long)row * outputs + output] = from_float<bf16>(gelu ? gelu_tanh(y) : y);
             }
         }

@@ -11,10 +11,12 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cuda")]
+mod cuda_int8;
+#[cfg(feature = "cuda")]
 #[cfg(test)]
 mod test;
 
-use crate::{Device, Result, Tensor};
+use crate::{Activations, Device, Format, Result, Tensor};
 
 const NAME: &str = "linear";
 
@@ -84,12 +86,25 @@ impl Linear {
         self.weight.values().device()
     }
 
+    /// What it multiplies its weights with.
+    pub fn format(&self) -> Format {
+        self.weight.format()
+    }
+
     pub fn outputs(&self) -> usize {
         self.weight.values().dim(0)
     }
 }
 
 impl Weight {
+    fn format(&self) -> Format {
+        match self {
+            Self::Plain(_) => Format::Plain,
+            Self::Int8 { .. } => Format::Int8,
+            Self::Fp8 { .. } => Format::Fp8,
+        }
+    }
+
     fn values(&self) -> &Tensor {
         match self {
             Self::Plain(values) | Self::Int8 { values, .. } | Self::Fp8 { values, .. } => values,
@@ -97,10 +112,9 @@ impl Weight {
     }
 }
 
-/// `x` `[rows, inputs]`; gives `[rows, outputs]`.
-pub fn linear(x: &Tensor, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
-    let [rows, _] = x.axes(NAME, "x")?;
-    x.check(NAME, "x", &[rows, layer.inputs()])?;
+/// `x` `[rows, inputs]`, plain or already in the layer's format; gives `[rows, outputs]`.
+pub fn linear(x: impl Into<Activations>, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
+    let (x, rows) = checked(x.into(), layer)?;
     let outputs = layer.outputs();
     match epilogue {
         Epilogue::None | Epilogue::GeluTanh => {}
@@ -111,18 +125,32 @@ pub fn linear(x: &Tensor, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> 
         }
     }
     match x.device() {
-        Device::Cpu => cpu::linear(x, layer, epilogue),
+        Device::Cpu => cpu::linear(&x, layer, epilogue),
         #[cfg(feature = "cuda")]
-        Device::Cuda(_)
-            if matches!(layer.weight, Weight::Int8 { .. }) && !layer.inputs().is_multiple_of(128) =>
-        {
-            let inputs = layer.inputs();
-            Err(crate::Error::argument(
-                NAME,
-                format!("{inputs} inputs of an int8 layer, not a multiple of 128"),
-            ))
-        }
-        #[cfg(feature = "cuda")]
-        Device::Cuda(device) => cuda::linear(&device, x, layer, epilogue),
+        Device::Cuda(device) => cuda::linear(&device, &x, layer, epilogue),
     }
+}
+
+/// `gelu(x · Wᵀ + b)` `[rows, outputs]` in the format of the layer that takes it.
+pub fn linear_gelu(x: impl Into<Activations>, layer: &Linear, format: Format) -> Result<Activations> {
+    let (x, _) = checked(x.into(), layer)?;
+    match x.device() {
+        Device::Cpu => Activations::of(cpu::linear(&x, layer, Epilogue::GeluTanh)?, format),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => cuda::linear_gelu(&device, &x, layer, format),
+    }
+}
+
+/// `x` in the layer's format, and its rows.
+fn checked(x: Activations, layer: &Linear) -> Result<(Activations, usize)> {
+    let [rows, _] = x.values().axes(NAME, "x")?;
+    x.values().check(NAME, "x", &[rows, layer.inputs()])?;
+    #[cfg(feature = "cuda")]
+    if let (Device::Cuda(_), Format::Int8, false) =
+        (x.device(), layer.format(), layer.inputs().is_multiple_of(128))
+    {
+        let what = format!("{} inputs of an int8 layer, not a multiple of 128", layer.inputs());
+        return Err(crate::Error::argument(NAME, what));
+    }
+    Ok((x.into_format(NAME, layer.format())?, rows))
 }

@@ -8,6 +8,9 @@ mod cuda;
 #[cfg(test)]
 mod test;
 
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::quantize_gelu_fp8;
+
 use crate::{Device, Result, Tensor};
 
 const NAME: &str = "quantize_fp8";

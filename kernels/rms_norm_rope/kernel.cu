@@ -1,7 +1,6 @@
 // rms_norm_rope: norm over the whole row, then each head's adjacent pairs turned by the token's angles. Rows of the
 // published widths are a warp's and stay in its registers; any other is a block's and read twice.
-#include "convert.cuh"
-#include "reduce.cuh"
+#include "row.cuh"
 
 // cos, sin: [tokens, pairs], or null. `width` is even where they are given.
 extern "C" __global__ void __launch_bounds__(256) rms_norm_rope(const bf16* x, const float* weight, const float* cos,
@@ -61,42 +60,28 @@ extern "C" __global__ void __launch_bounds__(256) rms_norm_rope(const bf16* x, c
 template <int CHUNKS>
 __device__ __forceinline__ void norm_in_registers(const bf16* x, const float* weight, const float* cos, const float* sin,
                                                   bf16* out, int rows, int pairs, float epsilon) {
-    constexpr int WIDTH = 256 * CHUNKS;
-    const long long row = (long long)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
-    if (row >= rows) return;
-    const int first = (threadIdx.x & 31) * 8;
-    x += row * WIDTH + first;
-    out += row * WIDTH + first;
-    uint4 raw[CHUNKS];
-#pragma unroll
-    for (int i = 0; i < CHUNKS; ++i) raw[i] = *reinterpret_cast<const uint4*>(x + 256 * i);
+    WarpRow<CHUNKS> row;
+    if (row.index() >= rows) return;
+    row.load(x);
     float c[4] = {1.0f, 1.0f, 1.0f, 1.0f}, s[4] = {0.0f, 0.0f, 0.0f, 0.0f};
     if (cos) {
-        const long long at = row * pairs + (first >> 1) % pairs;
+        const long long at = row.index() * pairs + (row.first() >> 1) % pairs;
 #pragma unroll
         for (int j = 0; j < 4; ++j) c[j] = cos[at + j], s[j] = sin[at + j];
     }
-    float squares = 0.0f, v[8];
-#pragma unroll
-    for (int i = 0; i < CHUNKS; ++i) {
-        unpack8(raw[i], v);
-#pragma unroll
-        for (int j = 0; j < 8; ++j) squares += v[j] * v[j];
-    }
-    const float factor = rsqrtf(warp_sum(squares) / WIDTH + epsilon);
-#pragma unroll
-    for (int i = 0; i < CHUNKS; ++i) {
+    bf16* to = row.of(out);
+    const float factor = rsqrtf(row.sum([](float v) { return v * v; }) / row.WIDTH + epsilon);
+    row.each([&](int i, float (&v)[8]) {
         float w[8];
-        load8(weight + first + 256 * i, w);
-        unpack8(raw[i], v);
+        load8(weight + row.first() + 256 * i, w);
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
             const float a = rounded(v[2 * j] * factor * w[2 * j]), b = rounded(v[2 * j + 1] * factor * w[2 * j + 1]);
             v[2 * j] = a * c[j] - b * s[j];
             v[2 * j + 1] = b * c[j] + a * s[j];
         }
-        store8(out + 256 * i, v);
-    }
+        store8(to + 256 * i, v);
+    });
 }
 
 #define NORM_IN_REGISTERS(WIDTH)                                                                                     \

@@ -26,27 +26,37 @@ const RUNS: usize = 3;
 fn a_step_of_the_small_transformer() {
     let Some((gpu, device)) = gpu() else { return };
     let config = WanConfig::t2v_1_3b();
-    let began = Instant::now();
-    let mut wan = Wan::load(&config, &RandomWeights, &device, LinearCompute::Bf16).unwrap();
-    say("load 1.3B", began.elapsed().as_secs_f64() * 1e3);
-    let text = wan.read(&noise(&[config.text_len, config.text_dim], DType::BF16, &device)).unwrap();
-    let latent = noise(&LATENT, DType::F32, &device);
     let block = |queries, keys| BlockSize { queries, keys };
-    let kinds = [
-        ("dense", Attention::Dense),
-        ("sla 128x64 0.1", Attention::Sla { blocks: block(128, 64), ratio: 0.1 }),
-        ("sagesla 64x128 0.1", Attention::SageSla { blocks: block(64, 128), ratio: 0.1 }),
+    let sla = ("sla 128x64 0.1", Attention::Sla { blocks: block(128, 64), ratio: 0.1 });
+    let sage = ("sagesla 64x128 0.1", Attention::SageSla { blocks: block(64, 128), ratio: 0.1 });
+    let cases: [(LinearCompute, &[(&str, Attention)]); 3] = [
+        (LinearCompute::Bf16, &[("dense", Attention::Dense), sla, sage]),
+        (LinearCompute::Fp8, &[sla]),
+        (LinearCompute::Int8, &[sla]),
     ];
-    for (name, attention) in kinds {
-        let step = Step { latent: &latent, condition: None, timestep: 932.0, text: &text, attention };
-        let velocity = wan.velocity(&step).unwrap();
-        assert!(velocity.to_f32().unwrap().iter().all(|v| v.is_finite()), "{name}");
-        let times = (0..RUNS).map(|_| {
-            let clock = Stopwatch::start(&gpu).unwrap();
+    for (format, kinds) in cases {
+        let began = Instant::now();
+        let mut wan = Wan::load(&config, &RandomWeights, &device, format).unwrap();
+        say(&format!("load 1.3B, {format:?}"), began.elapsed().as_secs_f64() * 1e3);
+        let text = wan.read(&noise(&[config.text_len, config.text_dim], DType::BF16, &device)).unwrap();
+        let latent = noise(&LATENT, DType::F32, &device);
+        for &(name, attention) in kinds {
+            let step = Step { latent: &latent, condition: None, timestep: 932.0, text: &text, attention };
+            let velocity = wan.velocity(&step).unwrap();
+            assert!(velocity.to_f32().unwrap().iter().all(|v| v.is_finite()), "{format:?} {name}");
+            let times = (0..RUNS).map(|_| {
+                let clock = Stopwatch::start(&gpu).unwrap();
+                wan.velocity(&step).unwrap();
+                clock.milliseconds().unwrap()
+            });
+            let least = times.fold(f32::INFINITY, f32::min);
+            say(&format!("1.3B 480p step, {format:?}, {name}"), least.into());
+            device.watch_kernels();
             wan.velocity(&step).unwrap();
-            clock.milliseconds().unwrap()
-        });
-        say(&format!("1.3B 480p step, {name}"), times.fold(f32::INFINITY, f32::min).into());
+            for kernel in device.watched_kernels().unwrap() {
+                say(&format!("{format:?} {name}: {} times {}", kernel.calls, kernel.name), kernel.milliseconds);
+            }
+        }
     }
     memory(&gpu);
 }

@@ -1,10 +1,10 @@
 //! One layer of the transformer: self-attention, cross-attention to the text, and a feed-forward network. The first and
 //! last are shifted, scaled and gated by the time step.
 
-use kernels::Tensor;
+use kernels::{Activations, Tensor};
 use kernels::attention::attention;
 use kernels::layer_norm_modulate::{layer_norm_affine, layer_norm_modulate};
-use kernels::linear::{Epilogue, Linear, linear};
+use kernels::linear::{Epilogue, Linear, linear, linear_gelu};
 use kernels::modulation::modulation;
 use kernels::rms_norm_rope::{RopeTable, rms_norm_rope};
 
@@ -90,24 +90,32 @@ impl Block {
         let rows = modulation(&self.modulation, time)?; // (6, d)
         let row = |index| rows.row(index); // (d)
 
-        let h = layer_norm_modulate(&x, &row(0)?, &row(1)?, self.epsilon)?; // (tokens, d)
+        let format = self.self_attn.q.format();
+        let h = layer_norm_modulate(&x, &row(0)?, &row(1)?, self.epsilon, format)?; // (tokens, d)
         let y = self.self_attention(h, rope, attention)?; // (tokens, d)
         let epilogue = Epilogue::GatedResidual { gate: &row(2)?, residual: &x };
         x = linear(&y, &self.self_attn.o, epilogue)?; // (tokens, d)
         drop(y);
 
-        let h = layer_norm_affine(&x, &self.norm3.0, &self.norm3.1, self.epsilon)?; // (tokens, d)
+        let format = self.cross_attn.q.format();
+        let h = layer_norm_affine(&x, &self.norm3.0, &self.norm3.1, self.epsilon, format)?; // (tokens, d)
         let y = self.cross_attention(h, text)?; // (tokens, d)
         x = linear(&y, &self.cross_attn.o, Epilogue::Residual(&x))?; // (tokens, d)
         drop(y);
 
-        let mut h = layer_norm_modulate(&x, &row(3)?, &row(4)?, self.epsilon)?; // (tokens, d)
-        h = linear(&h, &self.ffn[0], Epilogue::GeluTanh)?; // (tokens, f)
+        let [first, second] = &self.ffn;
+        let mut h = layer_norm_modulate(&x, &row(3)?, &row(4)?, self.epsilon, first.format())?; // (tokens, d)
+        h = linear_gelu(&h, first, second.format())?; // (tokens, f)
         let epilogue = Epilogue::GatedResidual { gate: &row(5)?, residual: &x };
-        Ok(linear(&h, &self.ffn[1], epilogue)?) // (tokens, d)
+        Ok(linear(&h, second, epilogue)?) // (tokens, d)
     }
 
-    fn self_attention(&self, h: Tensor, rope: &RopeTable, kind: Attention) -> Result<Tensor, EngineError> {
+    fn self_attention(
+        &self,
+        h: Activations,
+        rope: &RopeTable,
+        kind: Attention,
+    ) -> Result<Tensor, EngineError> {
         let Projections { q, k, v, norm_q, norm_k, .. } = &self.self_attn;
         let mut q = linear(&h, q, Epilogue::None)?; // (tokens, d)
         q = rms_norm_rope(&q, norm_q, self.epsilon, Some(rope))?; // (tokens, d)
@@ -118,7 +126,7 @@ impl Block {
         kind.run([&q, &k, &v], self.heads, self.branch.as_ref()) // (tokens, d)
     }
 
-    fn cross_attention(&self, h: Tensor, text: &TextKeys) -> Result<Tensor, EngineError> {
+    fn cross_attention(&self, h: Activations, text: &TextKeys) -> Result<Tensor, EngineError> {
         let Projections { q, norm_q, .. } = &self.cross_attn;
         let mut q = linear(&h, q, Epilogue::None)?; // (tokens, d)
         drop(h);
