@@ -71,14 +71,14 @@ impl Activations {
 
     /// The same in `format`, which plain numbers can be brought into and others must have.
     pub(crate) fn into_format(self, operator: &'static str, format: Format) -> Result<Self> {
-        match self {
-            ready if ready.format() == format => Ok(ready),
-            Self::Plain(x) => Self::of(x, format),
-            other => {
-                let what = format!("rows in {:?} for a layer in {format:?}", other.format());
-                Err(crate::Error::argument(operator, what))
-            }
+        if self.format() == format {
+            return Ok(self);
         }
+        let Self::Plain(x) = self else {
+            let what = format!("rows in {:?} for a layer in {format:?}", self.format());
+            return Err(crate::Error::argument(operator, what));
+        };
+        Self::of(x, format)
     }
 }
 

@@ -31,11 +31,6 @@ __device__ __forceinline__ void product(int (&sum)[64], uint64_t a, uint64_t b, 
                  : "l"(a), "l"(b), "r"((int)add));
 }
 
-__device__ __forceinline__ void settle(int (&sum)[64]) {
-#pragma unroll
-    for (int i = 0; i < 64; ++i) asm volatile("" : "+r"(sum[i])::"memory");
-}
-
 struct Int8Place {
     int row, output;
 };

@@ -73,11 +73,7 @@ fn plain(x: &Tensor, weight: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> 
     Ok(out)
 }
 
-fn int8(
-    [x, x_scale]: [&Tensor; 2],
-    [weight, scale]: [&Tensor; 2],
-    bias: Option<&[f32]>,
-) -> Result<Vec<f32>> {
+fn int8([x, x_scale]: [&Tensor; 2], [weight, scale]: [&Tensor; 2], bias: Option<&[f32]>) -> Result<Vec<f32>> {
     let [rows, inputs] = x.axes(NAME, "x")?;
     let outputs = weight.dim(0);
     let (x, weight) = (x.cpu_i8(NAME)?, weight.cpu_i8(NAME)?);

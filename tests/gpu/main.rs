@@ -54,7 +54,10 @@ fn a_step_of_the_small_transformer() {
             device.watch_kernels();
             wan.velocity(&step).unwrap();
             for kernel in device.watched_kernels().unwrap() {
-                say(&format!("{format:?} {name}: {} times {}", kernel.calls, kernel.name), kernel.milliseconds);
+                say(
+                    &format!("{format:?} {name}: {} times {}", kernel.calls, kernel.name),
+                    kernel.milliseconds,
+                );
             }
         }
     }

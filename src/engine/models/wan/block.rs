@@ -1,12 +1,12 @@
 //! One layer of the transformer: self-attention, cross-attention to the text, and a feed-forward network. The first and
 //! last are shifted, scaled and gated by the time step.
 
-use kernels::{Activations, Tensor};
 use kernels::attention::attention;
 use kernels::layer_norm_modulate::{layer_norm_affine, layer_norm_modulate};
 use kernels::linear::{Epilogue, Linear, linear, linear_gelu};
 use kernels::modulation::modulation;
 use kernels::rms_norm_rope::{RopeTable, rms_norm_rope};
+use kernels::{Activations, Tensor};
 
 use super::WanConfig;
 use crate::engine::attention::{Attention, LinearBranch};
