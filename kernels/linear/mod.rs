@@ -141,6 +141,16 @@ pub fn linear_gelu(x: impl Into<Activations>, layer: &Linear, format: Format) ->
     }
 }
 
+/// Whether [`linear_gelu`] stores the GELU of an int8 product in int8 at once on `device`; elsewhere it is there in the
+/// activations' format first.
+pub fn stores_gelu_in_int8(device: &Device) -> bool {
+    match device {
+        Device::Cpu => false,
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => device.hopper(),
+    }
+}
+
 /// `x` in the layer's format, and its rows.
 fn checked(x: Activations, layer: &Linear) -> Result<(Activations, usize)> {
     let [rows, _] = x.values().axes(NAME, "x")?;

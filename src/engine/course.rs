@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use kernels::Device;
+use kernels::linear::stores_gelu_in_int8;
 
 use super::error::EngineError;
 use super::memory::{Budget, ClipShape, Needed, PartKey, Residents, StageNeed, StagePlan, Workload, plan};
@@ -57,6 +58,7 @@ impl Course {
             image: true,
             attention: model.capabilities().default_attention_type,
             linear: linear_of(model, settings, quantised),
+            stores_gelu_in_int8: stores_gelu_in_int8(device),
             element: device.activations().size(),
         };
         Self { model: model.clone(), workload, plans: HashMap::new(), small_pieces: false }
@@ -78,6 +80,7 @@ impl Course {
             image,
             attention: spec.attention,
             linear: linear_of(model, settings, spec.quant_linear),
+            stores_gelu_in_int8: stores_gelu_in_int8(device),
             element: device.activations().size(),
         };
         let stages = workload.stages(model);

@@ -2,6 +2,7 @@
 //! compute in does not grow with their depth. Needs no computing: an emulated card's memory is enough
 //! (`scripts/emulate-gpu.sh footprint`).
 
+use kernels::linear::stores_gelu_in_int8;
 use kernels::sla_mask::BlockSize;
 use kernels::{DType, Device, Tensor};
 use wanserve::domain::linear::LinearCompute;
@@ -23,6 +24,8 @@ const LAYERS: usize = 2;
 const SHAPES: [[usize; 3]; 3] = [[21, 60, 104], [2, 60, 104], [21, 90, 160]];
 /// More foreseen than taken is memory that nobody uses: this share, and what eight texts take.
 const TOO_MUCH: f64 = 1.25;
+/// For feature maps of many sizes another fifth is foreseen: holes between them, which are no bytes in use.
+const WITH_HOLES: f64 = 1.2 * TOO_MUCH;
 const TEXTS: u64 = 8 * 512 * 4096 * 2;
 
 fn architecture(name: &str) -> Architecture {
@@ -37,6 +40,7 @@ fn workload(
     [frames, height, width]: [usize; 3],
     attention: AttentionType,
     linear: LinearCompute,
+    device: &Device,
 ) -> Workload {
     Workload {
         shape: ClipShape { frames, height, width },
@@ -44,6 +48,7 @@ fn workload(
         image: true,
         attention,
         linear,
+        stores_gelu_in_int8: stores_gelu_in_int8(device),
         element: 2,
     }
 }
@@ -57,7 +62,8 @@ fn taken(device: &Device, work: impl FnOnce()) -> u64 {
     pool().used_peak - before
 }
 
-fn compare(what: &str, taken: u64, foreseen: u64) {
+/// `most`: the largest share of `taken` that may be foreseen.
+fn compare(what: &str, taken: u64, foreseen: u64, most: f64) {
     let ratio = (foreseen - TEXTS) as f64 / taken as f64;
     say(
         &format!("{what}: {:.0} MiB taken, {ratio:.3} of it foreseen", taken as f64 / f64::from(1 << 20)),
@@ -65,7 +71,7 @@ fn compare(what: &str, taken: u64, foreseen: u64) {
     );
     assert!(foreseen >= taken, "{what}: {taken} bytes taken, {foreseen} foreseen");
     assert!(
-        foreseen as f64 <= taken as f64 * TOO_MUCH + 2.0 * TEXTS as f64,
+        foreseen as f64 <= taken as f64 * most + 2.0 * TEXTS as f64,
         "{what}: {taken} taken, {foreseen} foreseen"
     );
 }
@@ -101,8 +107,10 @@ fn a_step_takes_what_was_foreseen() {
                         };
                         wan.velocity(&step).unwrap();
                     });
-                    let foreseen = workload(shape, kind, linear).work(&architecture, PartKind::Transformer);
-                    compare(&format!("step {name} {linear} {shape:?} {}", kind.as_str()), took, foreseen);
+                    let foreseen =
+                        workload(shape, kind, linear, &device).work(&architecture, PartKind::Transformer);
+                    let what = format!("step {name} {linear} {shape:?} {}", kind.as_str());
+                    compare(&what, took, foreseen, TOO_MUCH);
                 }
             }
         }
@@ -118,15 +126,17 @@ fn a_decode_and_an_encode_take_what_was_foreseen() {
     for shape @ [frames, height, width] in SHAPES {
         let latent = vec![0.5; 16 * frames * height * width];
         let took = taken(&device, || decoder.decode(&latent, shape, 2, |_| Ok(())).unwrap());
-        let work = |kind| workload(shape, AttentionType::Sla, LinearCompute::Bf16).work(&architecture, kind);
-        compare(&format!("decode {shape:?}"), took, work(PartKind::Decoder));
+        let work = |kind| {
+            workload(shape, AttentionType::Sla, LinearCompute::Bf16, &device).work(&architecture, kind)
+        };
+        compare(&format!("decode {shape:?}"), took, work(PartKind::Decoder), WITH_HOLES);
         let took = taken(&device, || {
             let picture = [2, 8 * height, 8 * width, 3];
             let numbers = vec![0.5; picture.iter().product()];
             let still = Tensor::from_f32(numbers, &picture, DType::BF16, &device).unwrap();
             encoder.encode(&Clip::new(still, 4 * frames - 3).unwrap()).unwrap();
         });
-        compare(&format!("encode {shape:?}"), took, work(PartKind::Encoder));
+        compare(&format!("encode {shape:?}"), took, work(PartKind::Encoder), WITH_HOLES);
     }
 }
 
@@ -136,7 +146,7 @@ fn a_text_takes_what_was_foreseen() {
     let architecture = architecture("wan2.1-t2v-14b");
     let mut encoder = Umt5::load(&architecture.text_encoder, &RandomWeights, &device).unwrap();
     let took = taken(&device, || drop(encoder.encode(&[7; 512], &[true; 512]).unwrap()));
-    let foreseen = workload(SHAPES[0], AttentionType::Sla, LinearCompute::Bf16)
+    let foreseen = workload(SHAPES[0], AttentionType::Sla, LinearCompute::Bf16, &device)
         .work(&architecture, PartKind::TextEncoder);
-    compare("text", took, foreseen);
+    compare("text", took, foreseen, TOO_MUCH);
 }

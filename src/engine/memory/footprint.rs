@@ -26,6 +26,8 @@ pub struct Workload {
     pub image: bool,
     pub attention: AttentionType,
     pub linear: LinearCompute,
+    /// Whether the device stores the GELU of an int8 product in int8 at once.
+    pub stores_gelu_in_int8: bool,
     /// Bytes of an activation's element: 4 on the CPU, 2 on a GPU.
     pub element: usize,
 }
@@ -157,6 +159,7 @@ impl Workload {
                 frames * (height / 2) * (width / 2),
                 self.attention,
                 self.linear,
+                self.stores_gelu_in_int8,
                 element,
             ),
             PartKind::Decoder => vae::decoder_work(vae, self.latent(), latents, element),
@@ -204,7 +207,15 @@ mod tests {
 
     fn workload(linear: LinearCompute, height: usize, width: usize) -> Workload {
         let shape = ClipShape { frames: 21, height: height / 8, width: width / 8 };
-        Workload { shape, text: true, image: false, attention: AttentionType::SageSla, linear, element: 2 }
+        Workload {
+            shape,
+            text: true,
+            image: false,
+            attention: AttentionType::SageSla,
+            linear,
+            stores_gelu_in_int8: false,
+            element: 2,
+        }
     }
 
     fn gib(bytes: u64) -> f64 {

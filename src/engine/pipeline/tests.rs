@@ -139,6 +139,7 @@ fn with_less_memory_parts_take_turns_and_the_frames_stay() {
         image: false,
         attention: AttentionType::Sla,
         linear: LinearCompute::Bf16,
+        stores_gelu_in_int8: false,
         element: 4,
     };
     let stages = workload.stages(&model);

@@ -15,12 +15,14 @@ const ROPE_BYTES: usize = 4;
 /// What choosing blocks, sums over chunks and a few rows in float32 take, as a part of one tensor of tokens × dim.
 const SMALL_SHARE: usize = 2;
 
-/// Bytes of one evaluation over `tokens`, elements of `element` bytes.
+/// Bytes of one evaluation over `tokens`, elements of `element` bytes. `stores_gelu_in_int8` is what the operator of that
+/// name says of the device.
 pub fn step_work(
     config: &WanConfig,
     tokens: usize,
     attention: AttentionType,
     linear: LinearCompute,
+    stores_gelu_in_int8: bool,
     element: usize,
 ) -> usize {
     let row = config.dim * element;
@@ -33,14 +35,16 @@ pub fn step_work(
             (SPARSE_ROWS * row).max(ATTENTION_ROWS * row + SAGE_EIGHT_BIT_ROWS * eight_bits(row))
         }
     };
-    // Into the hidden layer: the stream and its norm, that in eight bits, the hidden layer, and GELU in a pass of its own
-    // where the product has none. Out of it: the stream, the hidden layer, that in eight bits, the product, the result.
+    // Into the hidden layer: the stream and its norm, in eight bits but for bfloat16; the product, and what GELU makes of it
+    // in eight bits. Out of it: the stream, the hidden layer, the product, and the result where it is a pass of its own.
     let (up, down) = match linear {
         LinearCompute::Bf16 => (2 * row + hidden, 3 * row + hidden),
-        LinearCompute::Int8 => {
-            (2 * row + eight_bits(row) + hidden, 2 * row + hidden + row.max(eight_bits(hidden)))
+        LinearCompute::Int8 if stores_gelu_in_int8 => {
+            (row + eight_bits(row) + eight_bits(hidden), 2 * row + eight_bits(hidden))
         }
-        LinearCompute::Fp8 => (2 * row + eight_bits(row) + 2 * hidden, 3 * row + hidden + eight_bits(hidden)),
+        LinearCompute::Int8 | LinearCompute::Fp8 => {
+            (row + eight_bits(row) + hidden + eight_bits(hidden), 3 * row + eight_bits(hidden))
+        }
     };
     let rope = config.head_dim() * ROPE_BYTES;
     tokens * (attention.max(up).max(down) + row / SMALL_SHARE + rope)
