@@ -10,11 +10,11 @@ use criterion::{
 use kernels::attention::attention;
 use kernels::causal_conv3d::{Around, Conv3d, causal_conv3d};
 use kernels::conv2d::{Conv2d, Resample, conv2d};
-use kernels::linear::{Epilogue, Linear, Weight, linear};
+use kernels::linear::{Epilogue, Linear, linear};
 use kernels::sla_linear::{SlaLinear, sla_linear};
 use kernels::sla_mask::{BlockSize, sla_mask};
 use kernels::sparse_attention::sparse_attention;
-use kernels::{DType, Device, Tensor};
+use kernels::{DType, Device, Matrix, Tensor};
 
 /// Tokens of a 224×128 clip of 33 frames.
 const TOKENS: usize = 1008;
@@ -37,7 +37,7 @@ fn linears(group: &mut BenchmarkGroup<WallTime>) {
     // The second is the product whose rate the CPU's share is stated against.
     for (rows, inputs, outputs) in [(TOKENS, WIDTH, FEED_FORWARD), (1560, 1536, 1536)] {
         let x = numbers(&[rows, inputs]);
-        let layer = Linear::new(Weight::Plain(numbers(&[outputs, inputs])), None).expect("a matrix");
+        let layer = Linear::new(Matrix::Plain(numbers(&[outputs, inputs])), None).expect("a matrix");
         group.throughput(Throughput::Elements(2 * (rows * inputs * outputs) as u64));
         group.bench_function(format!("linear/{rows}x{inputs}x{outputs}"), |bencher| {
             bencher.iter(|| black_box(linear(&x, &layer, Epilogue::None).expect("a product")));

@@ -2,12 +2,12 @@
 //! shapes, formula and checks, `cpu.rs` is the definition in float32, `cuda.rs` the fast version. Operators never
 //! include one another; what several share stands in `cpu/` or `cuda/`. Nothing here knows a model, a file or a job.
 
-mod activations;
 mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod device;
 mod error;
+mod matrix;
 mod movable;
 #[cfg(any(test, feature = "cuda"))]
 mod space;
@@ -45,9 +45,9 @@ pub mod frame_attention;
 pub mod interleave_frames;
 pub mod rgb8;
 
-pub use activations::{Activations, Format};
 pub use device::Device;
 pub use error::{Error, Result};
+pub use matrix::{Format, Matrix};
 pub use movable::Movable;
 pub use tensor::{DType, Tensor};
 pub use timing::{KernelTime, PoolUse, Stopwatch};

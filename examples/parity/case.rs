@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use kernels::linear::{Epilogue, Linear, Weight, linear};
+use kernels::linear::{Epilogue, Linear, linear};
 use kernels::quantize_int8::quantize_int8;
-use kernels::{DType, Device, Tensor};
+use kernels::{DType, Device, Matrix, Tensor};
 use serde_json::Value;
 use wanserve::domain::linear::LinearCompute;
 use wanserve::domain::picture::Picture;
@@ -205,7 +205,7 @@ impl Case {
         let bias = weights.contains("bias").then(|| floats("bias", &[outputs])).transpose()?;
         let bias =
             bias.map(|bias| Tensor::from_f32(bias, &[outputs], device.activations(), device)).transpose()?;
-        let weight = Weight::Int8 {
+        let weight = Matrix::Int8 {
             values: Tensor::from_i8(values, &[outputs, inputs], device)?,
             scale: Tensor::from_f32(floats("scale", &blocks)?, &blocks, DType::F32, device)?,
         };

@@ -207,7 +207,6 @@ impl Device {
 
     /// Memory for `bytes`, not initialised unless the device poisons.
     pub(super) fn allocate(&self, bytes: usize) -> Result<Allocation, CudaError> {
-        let bytes = bytes.max(1).next_multiple_of(GRAIN);
         if self.inner.poison {
             return self.allocate_alone(bytes);
         }
@@ -225,6 +224,7 @@ impl Device {
 
     /// By the driver's own pool.
     fn allocate_alone(&self, bytes: usize) -> Result<Allocation, CudaError> {
+        let bytes = bytes.max(1).next_multiple_of(GRAIN);
         let stream = self.inner.stream.cu_stream();
         self.inner.context.bind_to_thread()?;
         // SAFETY: the stream lives as long as the buffer, which holds the device.

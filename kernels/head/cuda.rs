@@ -2,8 +2,8 @@
 
 use super::NAME;
 use crate::cuda::{Argument, Device, Epilogue, Grid, Matmul, Operand, address, cast, empty, pointer};
-use crate::linear::{Linear, Weight};
-use crate::{DType, Error, Result, Tensor};
+use crate::linear::Linear;
+use crate::{DType, Error, Matrix, Result, Tensor};
 
 /// Enough rows to fill the card, few enough that their float32 copy stays near the L2 cache.
 const ROWS: usize = 8192;
@@ -15,7 +15,7 @@ pub(super) fn head(
     projection: &Linear,
     epsilon: f32,
 ) -> Result<Tensor> {
-    let Weight::Plain(weight) = &projection.weight else {
+    let Matrix::Plain(weight) = &projection.weight else {
         return Err(Error::argument(NAME, "a quantised projection"));
     };
     let (rows, width, outputs) = (x.dim(0), x.dim(1), projection.outputs());

@@ -1,15 +1,15 @@
 //! cuda against cpu over small, odd, ragged and real shapes.
 
 use super::head;
-use crate::Tensor;
 use crate::cuda::testing::{Gpu, Work};
-use crate::linear::{Linear, Weight};
+use crate::linear::Linear;
+use crate::{Matrix, Tensor};
 
 /// The norm is rounded to bfloat16, as it is published.
 const BOUND: f64 = 3e-3;
 
 fn layer(weight: &Tensor, bias: &Tensor) -> Linear {
-    Linear::new(Weight::Plain(weight.clone()), Some(bias.clone())).expect("the parts fit")
+    Linear::new(Matrix::Plain(weight.clone()), Some(bias.clone())).expect("the parts fit")
 }
 
 #[test]

@@ -211,14 +211,7 @@ __device__ __forceinline__ void convolution_hopper(const CUtensorMap* x, const C
     const int tiles = (c.out_channels + N - 1) / N * c.phases * ((c.width + tile_width - 1) >> c.width_log) * c.out_frames *
                       ((c.height + tile_height - 1) / tile_height);
     const int chunks = (c.channels + DEPTH - 1) / DEPTH, taps = c.taps_t * c.taps_y * c.taps_x;
-    int stage = 0;
-    uint32_t parity = 0;
-    auto advance = [&]() {
-        if (++stage == STAGES) {
-            stage = 0;
-            parity ^= 1;
-        }
-    };
+    RingPlace<STAGES> ring;
 
     if (group == 0) {
         give_registers<HELD ? 40 : 24>();
@@ -235,15 +228,15 @@ __device__ __forceinline__ void convolution_hopper(const CUtensorMap* x, const C
                     for (int kx = 0; kx < c.taps_x; ++kx) {
                         const int tap = p.phase * taps + (kt * c.taps_y + ky) * c.taps_x + kx;
                         for (int chunk = 0; chunk < chunks; ++chunk) {
-                            const uint32_t to = base + stage * Stage::SIZE, ready = full + 8 * stage;
-                            barrier_wait(empty + 8 * stage, parity ^ 1);
+                            const uint32_t to = base + ring.stage * Stage::SIZE, ready = full + 8 * ring.stage;
+                            barrier_wait(empty + 8 * ring.stage, ring.parity ^ 1);
                             barrier_expect(ready, bytes);
                             copy_box4(to, frames, chunk * DEPTH, left + kx, top + ky, at, ready);
 #pragma unroll
                             for (int v = 0; v < V; ++v)
                                 copy_box3(to + Stage::WEIGHTS + v * Stage::WEIGHTS_SPAN, weight, chunk * DEPTH,
                                           tap + v * c.taps_x, p.channel, ready);
-                            advance();
+                            ring.advance();
                         }
                     }
                 }
@@ -260,8 +253,8 @@ __device__ __forceinline__ void convolution_hopper(const CUtensorMap* x, const C
         float sum[M][N / 2];
         int previous = 0;
         for (int step = 0; step < steps; ++step) {
-            barrier_wait(full + 8 * stage, parity);
-            const uint32_t at = base + stage * Stage::SIZE;
+            barrier_wait(full + 8 * ring.stage, ring.parity);
+            const uint32_t at = base + ring.stage * Stage::SIZE;
             const uint64_t a = rows_operand<Stage::ROW>(at + first * Stage::ROW);
             const uint64_t b = rows_operand<Stage::ROW>(at + Stage::WEIGHTS);
             product_begin();
@@ -279,8 +272,8 @@ __device__ __forceinline__ void convolution_hopper(const CUtensorMap* x, const C
             // The stage before is read; this one may still be.
             product_wait<1>();
             if (step > 0 && lane == 0) barrier_arrive(empty + 8 * previous);
-            previous = stage;
-            advance();
+            previous = ring.stage;
+            ring.advance();
         }
         const int scale = c.phases == 4 ? 2 : 1;
         auto row_of = [&](int i, bool& inside) {

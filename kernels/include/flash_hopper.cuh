@@ -5,8 +5,7 @@
 //
 // Per step and 64 queries: 4·64·KEYS·128 operations; per step and block: 512·KEYS bytes of keys and values.
 #pragma once
-#include "convert.cuh"
-#include "hopper.cuh"
+#include "attention_stages.cuh"
 
 struct HopperShape {
     int queries, keys, heads;
@@ -18,33 +17,17 @@ struct HopperShape {
 
 // WARPGROUPS·64 queries a block; PARTS·64 keys a step; STAGES steps of keys and of values in shared memory; TURNS: the
 // two warpgroups give their products to the tensor cores by turns, so that one's softmax runs under the other's products.
-template <int WARPGROUPS, int PARTS, int STAGES, bool TURNS> struct HopperFlash {
+template <int WARPGROUPS, int PARTS, int STAGES, bool TURNS>
+struct HopperFlash : AttentionStages<WARPGROUPS * 64 * 256, PARTS * 64 * 256, STAGES, 4 * WARPGROUPS> {
+    using Stages = typename HopperFlash::AttentionStages;
+    using typename Stages::Place;
+    using Stages::k_empty, Stages::k_full, Stages::k_tile, Stages::open, Stages::q_empty, Stages::q_full, Stages::q_tile,
+        Stages::v_empty, Stages::v_full, Stages::v_tile;
     static constexpr int D = 128, QUERIES = 64 * WARPGROUPS, KEYS = 64 * PARTS;
     static constexpr int THREADS = 128 * (WARPGROUPS + 1);
     static constexpr int HALF = KEYS * 128, TILE = 2 * HALF, Q_HALF = QUERIES * 128;   // bytes; a half is 64 channels
-    static constexpr int SHARED = 1024 + 2 * Q_HALF + 2 * STAGES * TILE + 8 * (2 + 4 * STAGES);
+    static constexpr int SHARED = 1024 + 2 * Q_HALF + 2 * STAGES * TILE + 8 * Stages::BARRIERS;
     static constexpr float LOWEST = -INFINITY;
-
-    uint32_t base;
-    __device__ __forceinline__ uint32_t q_tile() const { return base; }
-    __device__ __forceinline__ uint32_t k_tile(int stage) const { return base + 2 * Q_HALF + stage * TILE; }
-    __device__ __forceinline__ uint32_t v_tile(int stage) const { return k_tile(STAGES + stage); }
-    __device__ __forceinline__ uint32_t barrier(int i) const { return base + 2 * Q_HALF + 2 * STAGES * TILE + 8 * i; }
-    __device__ __forceinline__ uint32_t q_full() const { return barrier(0); }
-    __device__ __forceinline__ uint32_t q_empty() const { return barrier(1); }
-    __device__ __forceinline__ uint32_t k_full(int stage) const { return barrier(2 + stage); }
-    __device__ __forceinline__ uint32_t k_empty(int stage) const { return barrier(2 + STAGES + stage); }
-    __device__ __forceinline__ uint32_t v_full(int stage) const { return barrier(2 + 2 * STAGES + stage); }
-    __device__ __forceinline__ uint32_t v_empty(int stage) const { return barrier(2 + 3 * STAGES + stage); }
-
-    // A place in a ring of stages, and how often the ring was gone round.
-    struct Place {
-        int stage = 0;
-        uint32_t parity = 0;
-        __device__ __forceinline__ void advance() {
-            if (++stage == STAGES) stage = 0, parity ^= 1;
-        }
-    };
 
     // The keys that a block of queries walks over, in parts of 64.
     struct Walk {
@@ -67,20 +50,7 @@ template <int WARPGROUPS, int PARTS, int STAGES, bool TURNS> struct HopperFlash 
 
     __device__ __forceinline__ void run(const CUtensorMap* q, const CUtensorMap* k, const CUtensorMap* v, bf16* out,
                                         const int* list, const HopperShape& shape) {
-        extern __shared__ unsigned char shared[];
-        base = (shared_address(shared) + 1023) & ~1023u;
-        if (threadIdx.x == 0) {
-            barrier_init(q_full(), 1);
-            barrier_init(q_empty(), 4 * WARPGROUPS);
-            for (int stage = 0; stage < STAGES; ++stage) {
-                barrier_init(k_full(stage), 1);
-                barrier_init(v_full(stage), 1);
-                barrier_init(k_empty(stage), 4 * WARPGROUPS);
-                barrier_init(v_empty(stage), 4 * WARPGROUPS);
-            }
-            barrier_publish();
-        }
-        __syncthreads();
+        open();
         const int query_blocks = (shape.queries + QUERIES - 1) / QUERIES, blocks = query_blocks * shape.heads;
         if (threadIdx.x < 128) {
             give_registers<WARPGROUPS == 2 ? 24 : 40>();

@@ -69,6 +69,15 @@ __device__ __forceinline__ void copy_box_to_all(uint32_t shared, const CUtensorM
                  : "memory");
 }
 
+// A place in a ring of stages, and whether the ring was gone round an odd number of times.
+template <int STAGES> struct RingPlace {
+    int stage = 0;
+    uint32_t parity = 0;
+    __device__ __forceinline__ void advance() {
+        if (++stage == STAGES) stage = 0, parity ^= 1;
+    }
+};
+
 // ---- clusters of thread blocks --------------------------------------------------------------------------------------
 
 __device__ __forceinline__ int cluster_rank() {
@@ -197,22 +206,8 @@ __device__ __forceinline__ void store_row(__nv_bfloat16* row, const uint32_t (&p
     const int t = threadIdx.x & 3;
 #pragma unroll
     for (int n = 0; n < 16; n += 4) {
-        uint32_t turned[4];
-#pragma unroll
-        for (int r = 0; r < 4; ++r) {
-            const int send = t ^ r;
-            const uint32_t low = send & 1 ? pairs[n + 1] : pairs[n], high = send & 1 ? pairs[n + 3] : pairs[n + 2];
-            turned[r] = __shfl_xor_sync(0xffffffffu, send & 2 ? high : low, r);
-        }
-        // turned[r] is the pair of place t ^ r.
-        uint4 whole;
-        uint32_t* words = reinterpret_cast<uint32_t*>(&whole);
-#pragma unroll
-        for (int place = 0; place < 4; ++place) {
-            const int r = t ^ place;
-            const uint32_t low = r & 1 ? turned[1] : turned[0], high = r & 1 ? turned[3] : turned[2];
-            words[place] = r & 2 ? high : low;
-        }
-        if (inside) *reinterpret_cast<uint4*>(row + 8 * (n + t)) = whole;
+        uint32_t words[4] = {pairs[n], pairs[n + 1], pairs[n + 2], pairs[n + 3]};
+        transpose_words(words, t);
+        if (inside) *reinterpret_cast<uint4*>(row + 8 * (n + t)) = make_uint4(words[0], words[1], words[2], words[3]);
     }
 }

@@ -65,14 +65,7 @@ __device__ __forceinline__ void int8_hopper(const CUtensorMap* x, const CUtensor
     const int steps = shape.inputs / INT8_BLOCK;
     const int units = (shape.rows + INT8_ROWS - 1) / INT8_ROWS *
                       ((shape.outputs + INT8_CLUSTER * INT8_BLOCK - 1) / (INT8_CLUSTER * INT8_BLOCK));
-    int stage = 0;
-    uint32_t parity = 0;
-    auto advance = [&]() {
-        if (++stage == INT8_STAGES) {
-            stage = 0;
-            parity ^= 1;
-        }
-    };
+    RingPlace<INT8_STAGES> ring;
 
     if (group == 0) {
         give_registers<24>();
@@ -81,14 +74,14 @@ __device__ __forceinline__ void int8_hopper(const CUtensorMap* x, const CUtensor
             for (int unit = blockIdx.x / INT8_CLUSTER; unit < units; unit += gridDim.x / INT8_CLUSTER) {
                 const Int8Place p = int8_place(shape, unit, rank);
                 for (int step = 0; step < steps; ++step) {
-                    const uint32_t to = base + stage * INT8_STAGE_BYTES, ready = full + 8 * stage;
+                    const uint32_t to = base + ring.stage * INT8_STAGE_BYTES, ready = full + 8 * ring.stage;
                     // Read by both blocks of the cluster, and in either.
-                    barrier_wait(empty + 8 * stage, parity ^ 1);
+                    barrier_wait(empty + 8 * ring.stage, ring.parity ^ 1);
                     barrier_expect(ready, INT8_STAGE_BYTES);
                     copy_box_to_all(to + rank * SHARE * INT8_BLOCK, x, step * INT8_BLOCK / 2, p.row + rank * SHARE, ready,
                                     (1 << INT8_CLUSTER) - 1);
                     copy_box(to + INT8_X_BYTES, w, step * INT8_BLOCK / 2, p.output, ready);
-                    advance();
+                    ring.advance();
                 }
             }
         }
@@ -112,8 +105,8 @@ __device__ __forceinline__ void int8_hopper(const CUtensorMap* x, const CUtensor
                 const float scale = left * right;
                 const int next = min(step + 1, steps - 1);
                 left = __ldg(x_scale + row_scale + next), right = __ldg(w_scale + output_scale + next);
-                barrier_wait(full + 8 * stage, parity);
-                const uint32_t at = base + stage * INT8_STAGE_BYTES;
+                barrier_wait(full + 8 * ring.stage, ring.parity);
+                const uint32_t at = base + ring.stage * INT8_STAGE_BYTES;
                 const uint64_t a = operand(at + (group - 1) * INT8_BLOCK * INT8_BLOCK, 16);
                 const uint64_t b = operand(at + INT8_X_BYTES, 16);
 #pragma unroll
@@ -126,11 +119,11 @@ __device__ __forceinline__ void int8_hopper(const CUtensorMap* x, const CUtensor
                     product_commit();
                     product_wait<0>();
                     settle(part);
-                    if (m == 1 && lane < INT8_CLUSTER) barrier_arrive_at(empty + 8 * stage, lane);
+                    if (m == 1 && lane < INT8_CLUSTER) barrier_arrive_at(empty + 8 * ring.stage, lane);
 #pragma unroll
                     for (int i = 0; i < 64; ++i) sum[m][i] += (float)part[i] * scale;
                 }
-                advance();
+                ring.advance();
             }
             store(sum, row, p.output);
         }

@@ -5,14 +5,13 @@
 //
 // Per step: 4·64·128·128 operations; 32 KiB of keys and values.
 #pragma once
-#include "convert.cuh"
+#include "attention_stages.cuh"
 #include "e4m3.cuh"
-#include "hopper.cuh"
 #include "sage.cuh"
 #include "tile.cuh"
 
-struct HopperSage {
-    static constexpr int D = 128, QUERIES = 64, KEYS = 128, STAGES = 2;
+struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 4> {
+    static constexpr int D = 128, QUERIES = 64, KEYS = 128;
     static constexpr int Q_BYTES = QUERIES * D, TILE = KEYS * D;
     // Scores start at the integer whose bits are the float 3·2²²: a sum of 128 products of ±127 then moves the float by
     // just itself, and no conversion is needed.
@@ -20,44 +19,11 @@ struct HopperSage {
     static constexpr float START = 12582912.0f;
     static constexpr int NOTHING = (int)0xff800000;   // the bits of −∞, below all scores as an integer too
 
-    uint32_t base;
-    __device__ __forceinline__ uint32_t q_tile() const { return base; }
-    __device__ __forceinline__ uint32_t k_tile(int stage) const { return base + Q_BYTES + stage * TILE; }
-    __device__ __forceinline__ uint32_t v_tile(int stage) const { return k_tile(STAGES + stage); }
-    __device__ __forceinline__ uint32_t barrier(int i) const { return base + Q_BYTES + 2 * STAGES * TILE + 8 * i; }
-    __device__ __forceinline__ uint32_t q_full() const { return barrier(0); }
-    __device__ __forceinline__ uint32_t q_empty() const { return barrier(1); }
-    __device__ __forceinline__ uint32_t k_full(int stage) const { return barrier(2 + stage); }
-    __device__ __forceinline__ uint32_t k_empty(int stage) const { return barrier(2 + STAGES + stage); }
-    __device__ __forceinline__ uint32_t v_full(int stage) const { return barrier(2 + 2 * STAGES + stage); }
-    __device__ __forceinline__ uint32_t v_empty(int stage) const { return barrier(2 + 3 * STAGES + stage); }
     // Beside the keys of a stage: their scale, and how many of them there are.
-    __device__ __forceinline__ uint32_t note(int stage) const { return barrier(2 + 4 * STAGES + stage); }
-
-    // A place in a ring of stages, and how often the ring was gone round.
-    struct Place {
-        int stage = 0;
-        uint32_t parity = 0;
-        __device__ __forceinline__ void advance() {
-            if (++stage == STAGES) stage = 0, parity ^= 1;
-        }
-    };
+    __device__ __forceinline__ uint32_t note(int stage) const { return barrier(BARRIERS + stage); }
 
     __device__ __forceinline__ void run(const SageOperands& operands, bf16* out, const int* list, const SageShape& shape) {
-        extern __shared__ unsigned char shared[];
-        base = (shared_address(shared) + 1023) & ~1023u;
-        if (threadIdx.x == 0) {
-            barrier_init(q_full(), 1);
-            barrier_init(q_empty(), 4);
-            for (int stage = 0; stage < STAGES; ++stage) {
-                barrier_init(k_full(stage), 1);
-                barrier_init(v_full(stage), 1);
-                barrier_init(k_empty(stage), 4);
-                barrier_init(v_empty(stage), 4);
-            }
-            barrier_publish();
-        }
-        __syncthreads();
+        open();
         const int query_blocks = (shape.tokens + QUERIES - 1) / QUERIES, key_blocks = (shape.tokens + KEYS - 1) / KEYS;
         if (threadIdx.x < 128) {
             give_registers<24>();

@@ -3,7 +3,7 @@
 
 use super::{Affine, NAME};
 use crate::cuda::{Argument, Device, Grid, cast, empty, pointer};
-use crate::{Activations, DType, Error, Format, Result, Tensor};
+use crate::{DType, Error, Format, Matrix, Result, Tensor};
 
 /// A row of float32 must fit the shared memory every kernel may use.
 const LONGEST_ROW: usize = 11 * 1024;
@@ -14,17 +14,17 @@ pub(super) fn layer_norm(
     affine: &Affine,
     epsilon: f32,
     format: Format,
-) -> Result<Activations> {
+) -> Result<Matrix> {
     let [rows, width] = x.axes(NAME, "x")?;
     if width > LONGEST_ROW {
         return Err(Error::argument(NAME, format!("rows of {width}, longer than {LONGEST_ROW}")));
     }
     let out = match (format, width) {
-        (Format::Fp8, 1536 | 5120) => Activations::Fp8 {
+        (Format::Fp8, 1536 | 5120) => Matrix::Fp8 {
             values: empty(device, x.shape(), DType::F8E4M3)?,
             scale: empty(device, &[rows], DType::F32)?,
         },
-        _ => Activations::Plain(empty(device, x.shape(), DType::BF16)?),
+        _ => Matrix::Plain(empty(device, x.shape(), DType::BF16)?),
     };
     let (function, is_warp) = match (out.format(), width) {
         (Format::Fp8, 1536) => ("layer_norm_modulate_fp8_1536", true),
@@ -41,7 +41,7 @@ pub(super) fn layer_norm(
         pointer(NAME, &scale, DType::F32)?,
         pointer(NAME, out.values(), out.values().dtype())?,
     ];
-    if let Activations::Fp8 { scale, .. } = &out {
+    if let Matrix::Fp8 { scale, .. } = &out {
         arguments.push(pointer(NAME, scale, DType::F32)?);
     }
     arguments.extend([

@@ -9,7 +9,7 @@ mod cuda;
 #[cfg(test)]
 mod test;
 
-use crate::{Activations, Device, Format, Result, Tensor};
+use crate::{Device, Format, Matrix, Result, Tensor};
 
 const NAME: &str = "layer_norm_modulate";
 
@@ -20,7 +20,7 @@ pub fn layer_norm_modulate(
     scale: &Tensor,
     epsilon: f32,
     format: Format,
-) -> Result<Activations> {
+) -> Result<Matrix> {
     apply(x, Affine { shift, scale, scale_offset: 1.0 }, epsilon, format)
 }
 
@@ -31,7 +31,7 @@ pub fn layer_norm_affine(
     bias: &Tensor,
     epsilon: f32,
     format: Format,
-) -> Result<Activations> {
+) -> Result<Matrix> {
     apply(x, Affine { shift: bias, scale: weight, scale_offset: 0.0 }, epsilon, format)
 }
 
@@ -42,12 +42,12 @@ struct Affine<'a> {
     scale_offset: f32,
 }
 
-fn apply(x: &Tensor, affine: Affine, epsilon: f32, format: Format) -> Result<Activations> {
+fn apply(x: &Tensor, affine: Affine, epsilon: f32, format: Format) -> Result<Matrix> {
     let [_, width] = x.axes(NAME, "x")?;
     affine.shift.check(NAME, "shift", &[width])?;
     affine.scale.check(NAME, "scale", &[width])?;
     match x.device() {
-        Device::Cpu => Activations::of(cpu::layer_norm(x, &affine, epsilon)?, format),
+        Device::Cpu => Matrix::of(cpu::layer_norm(x, &affine, epsilon)?, format),
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => cuda::layer_norm(&device, x, &affine, epsilon, format),
     }

@@ -2,7 +2,7 @@
 
 use super::{layer_norm_affine, layer_norm_modulate};
 use crate::cuda::testing::{Gpu, Work};
-use crate::{Activations, Format};
+use crate::{Format, Matrix};
 
 /// Two roundings to bfloat16.
 const BOUND: f64 = 4e-3;
@@ -30,20 +30,20 @@ fn rows_come_in_the_format_of_the_layer() {
         let x = gpu.tensor(&[rows, width], 3.0);
         let (shift, scale) = (gpu.float(&[width], 1.0), gpu.float(&[width], 1.0));
         let norm = |format| layer_norm_modulate(&x.cuda, &shift.cuda, &scale.cuda, 1e-6, format).unwrap();
-        let Activations::Plain(plain) = norm(Format::Plain) else { panic!("plain was asked for") };
+        let Matrix::Plain(plain) = norm(Format::Plain) else { panic!("plain was asked for") };
         for format in [Format::Int8, Format::Fp8] {
-            let (apart, at_once) = (Activations::of(plain.clone(), format).unwrap(), norm(format));
+            let (apart, at_once) = (Matrix::of(plain.clone(), format).unwrap(), norm(format));
             match (&apart, &at_once) {
                 (
-                    Activations::Int8 { values, scale },
-                    Activations::Int8 { values: values_at_once, scale: scale_at_once },
+                    Matrix::Int8 { values, scale },
+                    Matrix::Int8 { values: values_at_once, scale: scale_at_once },
                 ) => {
                     assert_eq!(values.to_i8().unwrap(), values_at_once.to_i8().unwrap(), "{rows}x{width}");
                     gpu.check(&format!("{rows}x{width} int8 scales"), scale, scale_at_once, 0.0);
                 }
                 (
-                    Activations::Fp8 { values, scale },
-                    Activations::Fp8 { values: values_at_once, scale: scale_at_once },
+                    Matrix::Fp8 { values, scale },
+                    Matrix::Fp8 { values: values_at_once, scale: scale_at_once },
                 ) => {
                     gpu.check(&format!("{rows}x{width} fp8"), values, values_at_once, 0.0);
                     gpu.check(&format!("{rows}x{width} fp8 scales"), scale, scale_at_once, 0.0);

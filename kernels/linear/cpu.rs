@@ -3,22 +3,22 @@
 use half::bf16;
 use rayon::prelude::*;
 
-use super::{Epilogue, Linear, NAME, Weight};
+use super::{Epilogue, Linear, NAME};
 use crate::cpu::{Gemm, Threads, for_each_row, gelu_tanh};
 use crate::quantize_int8::BLOCK;
-use crate::{Activations, Error, Result, Tensor};
+use crate::{Error, Matrix, Result, Tensor};
 
 /// `x` is in the layer's format.
-pub(super) fn linear(x: &Activations, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
+pub(super) fn linear(x: &Matrix, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
     let (rows, outputs) = (x.values().dim(0), layer.outputs());
     let bias = layer.bias.as_ref().map(|bias| bias.to_f32()).transpose()?;
     let bias = bias.as_deref();
     let mut out = match (x, &layer.weight) {
-        (Activations::Plain(x), Weight::Plain(weight)) => plain(x, weight, bias)?,
-        (Activations::Int8 { values: x, scale: x_scale }, Weight::Int8 { values, scale }) => {
+        (Matrix::Plain(x), Matrix::Plain(weight)) => plain(x, weight, bias)?,
+        (Matrix::Int8 { values: x, scale: x_scale }, Matrix::Int8 { values, scale }) => {
             int8([x, x_scale], [values, scale], bias)?
         }
-        (Activations::Fp8 { values: x, scale: x_scale }, Weight::Fp8 { values, scale }) => {
+        (Matrix::Fp8 { values: x, scale: x_scale }, Matrix::Fp8 { values, scale }) => {
             fp8([x, x_scale], [values, scale], bias)?
         }
         (x, _) => return Err(Error::argument(NAME, format!("rows in {:?}", x.format()))),
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_gated_residual_adds_the_gated_product() {
         let layer = Linear::new(
-            Weight::Plain(Tensor::from_cpu(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]).unwrap()),
+            Matrix::Plain(Tensor::from_cpu(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]).unwrap()),
             Some(Tensor::from_cpu(vec![10.0, 20.0], &[2]).unwrap()),
         )
         .unwrap();
@@ -156,8 +156,8 @@ mod tests {
         let x = Tensor::from_cpu(numbers(rows * inputs, 3), &[rows, inputs]).unwrap();
         let weight = Tensor::from_cpu(numbers(outputs * inputs, 5), &[outputs, inputs]).unwrap();
         let (values, scale) = quantize_int8(&weight).unwrap();
-        let quantised = Linear::new(Weight::Int8 { values, scale }, None).unwrap();
-        let exact = linear(&x, &Linear::new(Weight::Plain(weight), None).unwrap(), Epilogue::None).unwrap();
+        let quantised = Linear::new(Matrix::Int8 { values, scale }, None).unwrap();
+        let exact = linear(&x, &Linear::new(Matrix::Plain(weight), None).unwrap(), Epilogue::None).unwrap();
         let out = linear(&x, &quantised, Epilogue::None).unwrap();
         let (exact, out) = (exact.to_f32().unwrap(), out.to_f32().unwrap());
         let error: f32 = exact.iter().zip(&out).map(|(a, b)| (a - b) * (a - b)).sum();
@@ -175,8 +175,8 @@ mod tests {
         let weight = Tensor::from_cpu(numbers(outputs * inputs, 5), &[outputs, inputs]).unwrap();
         let bias = Tensor::from_cpu(numbers(outputs, 7), &[outputs]).unwrap();
         let (values, scale) = quantize_fp8(&weight).unwrap();
-        let fp8 = Linear::new(Weight::Fp8 { values, scale }, Some(bias.clone())).unwrap();
-        let plain = Linear::new(Weight::Plain(weight), Some(bias)).unwrap();
+        let fp8 = Linear::new(Matrix::Fp8 { values, scale }, Some(bias.clone())).unwrap();
+        let plain = Linear::new(Matrix::Plain(weight), Some(bias)).unwrap();
         let run = |layer: &Linear| linear(&x, layer, Epilogue::None).unwrap().to_f32().unwrap();
         let (exact, out) = (run(&plain), run(&fp8));
         let error: f32 = exact.iter().zip(&out).map(|(a, b)| (a - b) * (a - b)).sum();

@@ -3,12 +3,12 @@
 //! cannot do itself is a pass of its own, or part of the pass that makes the next layer's format.
 
 use super::cuda_int8::Int8;
-use super::{Epilogue, Linear, NAME, Weight};
+use super::{Epilogue, Linear, NAME};
 use crate::cuda::{
     self, Argument, Device, Grid, Matmul, Operand, Scales, address, cast, empty, optional, pointer,
 };
 use crate::quantize_fp8::quantize_gelu_fp8;
-use crate::{Activations, DType, Error, Format, Result, Tensor};
+use crate::{DType, Error, Format, Matrix, Result, Tensor};
 
 /// cuBLASLt takes matrices of 8-bit floats in whole sixteens.
 const FP8_GRAIN: usize = 16;
@@ -21,7 +21,7 @@ enum Met<'a> {
 }
 
 /// `x` is in the layer's format.
-pub(super) fn linear(device: &Device, x: &Activations, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
+pub(super) fn linear(device: &Device, x: &Matrix, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
     match (Met::of(x, layer)?, epilogue) {
         (Met::Plain { x, weight, bias }, Epilogue::GatedResidual { gate, residual }) => {
             add(device, &plain(device, x, weight, bias, Epilogue::None)?, Some(gate), residual)
@@ -42,31 +42,26 @@ pub(super) fn linear(device: &Device, x: &Activations, layer: &Linear, epilogue:
 }
 
 /// `gelu(x·wᵀ + b)` in `format`; `x` is in the layer's format.
-pub(super) fn linear_gelu(
-    device: &Device,
-    x: &Activations,
-    layer: &Linear,
-    format: Format,
-) -> Result<Activations> {
+pub(super) fn linear_gelu(device: &Device, x: &Matrix, layer: &Linear, format: Format) -> Result<Matrix> {
     match (Met::of(x, layer)?, format) {
         (Met::Int8(int8), Format::Int8) if int8.on_hopper(device) => int8.hopper_gelu(device),
         (Met::Fp8(fp8), Format::Fp8) => {
             let (values, scale) = quantize_gelu_fp8(device, &fp8.product(device, Epilogue::None)?)?;
-            Ok(Activations::Fp8 { values, scale })
+            Ok(Matrix::Fp8 { values, scale })
         }
-        _ => Activations::of(linear(device, x, layer, Epilogue::GeluTanh)?, format),
+        _ => Matrix::of(linear(device, x, layer, Epilogue::GeluTanh)?, format),
     }
 }
 
 impl<'a> Met<'a> {
-    fn of(x: &'a Activations, layer: &'a Linear) -> Result<Self> {
+    fn of(x: &'a Matrix, layer: &'a Linear) -> Result<Self> {
         let bias = layer.bias.as_ref();
         match (x, &layer.weight) {
-            (Activations::Plain(x), Weight::Plain(weight)) => Ok(Self::Plain { x, weight, bias }),
-            (Activations::Int8 { values, scale: x_scale }, Weight::Int8 { values: weight, scale }) => {
+            (Matrix::Plain(x), Matrix::Plain(weight)) => Ok(Self::Plain { x, weight, bias }),
+            (Matrix::Int8 { values, scale: x_scale }, Matrix::Int8 { values: weight, scale }) => {
                 Ok(Self::Int8(Int8 { x: values, x_scale, weight, weight_scale: scale, bias }))
             }
-            (Activations::Fp8 { values, scale: x_scale }, Weight::Fp8 { values: weight, scale }) => {
+            (Matrix::Fp8 { values, scale: x_scale }, Matrix::Fp8 { values: weight, scale }) => {
                 Ok(Self::Fp8(Fp8 { x: values, x_scale, weight, weight_scale: scale, bias }))
             }
             (x, _) => Err(Error::argument(NAME, format!("rows in {:?}", x.format()))),
@@ -92,18 +87,15 @@ fn plain(
         Epilogue::Residual(residual) => address(NAME, residual, dtype)?,
         Epilogue::None | Epilogue::GeluTanh | Epilogue::GatedResidual { .. } => 0,
     };
-    let matrix = |tensor: &Tensor, row| -> Result<Operand> {
-        Ok(Operand { address: address(NAME, tensor, dtype)?, row, batch: 0 })
-    };
     let product = Matmul {
         m: rows,
         n: outputs,
         k: inputs,
         batches: 1,
-        x: matrix(x, inputs)?,
-        w: matrix(&weight, inputs)?,
+        x: rows_of(x, dtype)?,
+        w: rows_of(&weight, dtype)?,
         w_is_kn: false,
-        out: matrix(&out, outputs)?,
+        out: rows_of(&out, dtype)?,
         input: dtype,
         output: dtype,
         bias: bias.map_or(Ok(0), |bias| address(NAME, &bias, dtype))?,
@@ -115,6 +107,11 @@ fn plain(
     // SAFETY: the shapes were checked by the operator; all operands live until the stream has passed.
     unsafe { device.matmul(&product)? };
     Ok(out)
+}
+
+/// A matrix as cuBLASLt takes it, its rows one behind the other.
+fn rows_of(tensor: &Tensor, dtype: DType) -> Result<Operand> {
+    Ok(Operand { address: address(NAME, tensor, dtype)?, row: tensor.dim(1), batch: 0 })
 }
 
 /// Rows and weights of e4m3, a factor a row of either.
@@ -146,18 +143,15 @@ impl Fp8<'_> {
             }
         };
         let out = empty(device, &[rows, outputs], DType::BF16)?;
-        let matrix = |tensor: &Tensor, row, dtype| -> Result<Operand> {
-            Ok(Operand { address: address(NAME, tensor, dtype)?, row, batch: 0 })
-        };
         let product = Matmul {
             m: rows,
             n: outputs,
             k: inputs,
             batches: 1,
-            x: matrix(self.x, inputs, DType::F8E4M3)?,
-            w: matrix(self.weight, inputs, DType::F8E4M3)?,
+            x: rows_of(self.x, DType::F8E4M3)?,
+            w: rows_of(self.weight, DType::F8E4M3)?,
             w_is_kn: false,
-            out: matrix(&out, outputs, DType::BF16)?,
+            out: rows_of(&out, DType::BF16)?,
             input: DType::F8E4M3,
             output: DType::BF16,
             bias: bias.as_ref().map_or(Ok(0), |bias| address(NAME, bias, DType::BF16))?,

@@ -4,7 +4,7 @@
 use super::{Epilogue, NAME};
 use crate::cuda::{Argument, BoxRow, Device, Grid, TensorMap, address, cast, empty, optional, pointer};
 use crate::quantize_int8::BLOCK;
-use crate::{Activations, DType, Result, Tensor};
+use crate::{DType, Matrix, Result, Tensor};
 
 /// Rows of a tile on Hopper.
 const ROWS: usize = 256;
@@ -51,13 +51,13 @@ impl Int8<'_> {
     }
 
     /// With GELU, in blocks of int8 again, on Hopper.
-    pub(super) fn hopper_gelu(&self, device: &Device) -> Result<Activations> {
+    pub(super) fn hopper_gelu(&self, device: &Device) -> Result<Matrix> {
         let [rows, outputs] = self.shape();
         let values = empty(device, &[rows, outputs], DType::I8)?;
         let scale = empty(device, &[rows.div_ceil(BLOCK), outputs.div_ceil(BLOCK)], DType::F32)?;
         let rest = [pointer(NAME, &values, DType::I8)?, pointer(NAME, &scale, DType::F32)?];
         self.launch_hopper(device, "linear_int8_gelu_quantised", &rest)?;
-        Ok(Activations::Int8 { values, scale })
+        Ok(Matrix::Int8 { values, scale })
     }
 
     /// With bias and GELU where asked, on every generation.

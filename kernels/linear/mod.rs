@@ -16,35 +16,17 @@ mod cuda_int8;
 #[cfg(test)]
 mod test;
 
-use crate::{Activations, Device, Format, Result, Tensor};
+use crate::{Device, Format, Matrix, Result, Tensor};
 
 const NAME: &str = "linear";
 
 /// A matrix and its bias.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    pub weight: Weight,
+    /// `[outputs, inputs]`.
+    pub weight: Matrix,
     /// `[outputs]`.
     pub bias: Option<Tensor>,
-}
-
-/// The matrix `[outputs, inputs]` of a linear layer.
-#[derive(Debug, Clone)]
-pub enum Weight {
-    /// In the activations' format.
-    Plain(Tensor),
-    Int8 {
-        /// `[outputs, inputs]` int8.
-        values: Tensor,
-        /// `[⌈outputs/128⌉, ⌈inputs/128⌉]` float32.
-        scale: Tensor,
-    },
-    Fp8 {
-        /// `[outputs, inputs]` e4m3.
-        values: Tensor,
-        /// `[outputs]` float32.
-        scale: Tensor,
-    },
 }
 
 /// What happens to the product before it is stored.
@@ -64,12 +46,12 @@ pub enum Epilogue<'a> {
 
 impl Linear {
     /// Fails unless the parts fit one another.
-    pub fn new(weight: Weight, bias: Option<Tensor>) -> Result<Self> {
+    pub fn new(weight: Matrix, bias: Option<Tensor>) -> Result<Self> {
         let [outputs, inputs] = weight.values().axes(NAME, "weight")?;
-        if let Weight::Int8 { scale, .. } = &weight {
+        if let Matrix::Int8 { scale, .. } = &weight {
             scale.check(NAME, "scale", &[outputs.div_ceil(128), inputs.div_ceil(128)])?;
         }
-        if let Weight::Fp8 { scale, .. } = &weight {
+        if let Matrix::Fp8 { scale, .. } = &weight {
             scale.check(NAME, "scale", &[outputs])?;
         }
         if let Some(bias) = &bias {
@@ -83,7 +65,7 @@ impl Linear {
     }
 
     pub fn device(&self) -> Device {
-        self.weight.values().device()
+        self.weight.device()
     }
 
     /// What it multiplies its weights with.
@@ -96,24 +78,8 @@ impl Linear {
     }
 }
 
-impl Weight {
-    fn format(&self) -> Format {
-        match self {
-            Self::Plain(_) => Format::Plain,
-            Self::Int8 { .. } => Format::Int8,
-            Self::Fp8 { .. } => Format::Fp8,
-        }
-    }
-
-    fn values(&self) -> &Tensor {
-        match self {
-            Self::Plain(values) | Self::Int8 { values, .. } | Self::Fp8 { values, .. } => values,
-        }
-    }
-}
-
 /// `x` `[rows, inputs]`, plain or already in the layer's format; gives `[rows, outputs]`.
-pub fn linear(x: impl Into<Activations>, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
+pub fn linear(x: impl Into<Matrix>, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
     let (x, rows) = checked(x.into(), layer)?;
     let outputs = layer.outputs();
     match epilogue {
@@ -132,10 +98,10 @@ pub fn linear(x: impl Into<Activations>, layer: &Linear, epilogue: Epilogue) -> 
 }
 
 /// `gelu(x · Wᵀ + b)` `[rows, outputs]` in the format of the layer that takes it.
-pub fn linear_gelu(x: impl Into<Activations>, layer: &Linear, format: Format) -> Result<Activations> {
+pub fn linear_gelu(x: impl Into<Matrix>, layer: &Linear, format: Format) -> Result<Matrix> {
     let (x, _) = checked(x.into(), layer)?;
     match x.device() {
-        Device::Cpu => Activations::of(cpu::linear(&x, layer, Epilogue::GeluTanh)?, format),
+        Device::Cpu => Matrix::of(cpu::linear(&x, layer, Epilogue::GeluTanh)?, format),
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => cuda::linear_gelu(&device, &x, layer, format),
     }
@@ -152,7 +118,7 @@ pub fn stores_gelu_in_int8(device: &Device) -> bool {
 }
 
 /// `x` in the layer's format, and its rows.
-fn checked(x: Activations, layer: &Linear) -> Result<(Activations, usize)> {
+fn checked(x: Matrix, layer: &Linear) -> Result<(Matrix, usize)> {
     let [rows, _] = x.values().axes(NAME, "x")?;
     x.values().check(NAME, "x", &[rows, layer.inputs()])?;
     #[cfg(feature = "cuda")]

@@ -1,10 +1,10 @@
 //! cuda against cpu over small, odd, ragged and real shapes.
 
-use super::{Epilogue, Linear, Weight, linear};
-use crate::Tensor;
+use super::{Epilogue, Linear, linear};
 use crate::cuda::testing::{Gpu, Pair, Work};
 use crate::quantize_fp8::quantize_fp8;
 use crate::quantize_int8::quantize_int8;
+use crate::{Matrix, Tensor};
 
 /// One rounding of the sum, one of what follows.
 const BOUND: f64 = 4e-3;
@@ -37,7 +37,7 @@ fn cuda_agrees_with_the_definition() {
         let (bias, gate) = (gpu.tensor(&[outputs], 1.0), gpu.float(&[outputs], 1.0));
         let residual = gpu.tensor(&[rows, outputs], 2.0);
         let layer = |weight: &Tensor, bias: &Tensor| {
-            Linear::new(Weight::Plain(weight.clone()), Some(bias.clone())).unwrap()
+            Linear::new(Matrix::Plain(weight.clone()), Some(bias.clone())).unwrap()
         };
         let layers = [layer(&weight.cpu, &bias.cpu), layer(&weight.cuda, &bias.cuda)];
         both(&gpu, &format!("{rows}x{inputs}x{outputs}"), &x, &layers, &gate, &residual);
@@ -49,7 +49,7 @@ fn rates() {
     let Some(mut gpu) = Gpu::for_test("linear") else { return };
     for (rows, inputs, outputs) in [(32760, 1536, 1536), (32760, 1536, 8960), (32760, 8960, 1536)] {
         let (x, weight) = (gpu.filled(&[rows, inputs], 1.0), gpu.filled(&[outputs, inputs], 0.05));
-        let layer = Linear::new(Weight::Plain(weight), Some(gpu.filled(&[outputs], 1.0))).unwrap();
+        let layer = Linear::new(Matrix::Plain(weight), Some(gpu.filled(&[outputs], 1.0))).unwrap();
         let work = || Work {
             operations: 2.0 * (rows * inputs * outputs) as f64,
             bytes: 2.0 * (rows * (inputs + outputs)) as f64,
@@ -74,7 +74,7 @@ fn int8_agrees_with_the_definition() {
         let residual = gpu.tensor(&[rows, outputs], 2.0);
         let layer = |weight: &Tensor, bias: &Tensor| {
             let (values, scale) = quantize_int8(weight).unwrap();
-            Linear::new(Weight::Int8 { values, scale }, Some(bias.clone())).unwrap()
+            Linear::new(Matrix::Int8 { values, scale }, Some(bias.clone())).unwrap()
         };
         let layers = [layer(&weight.cpu, &bias.cpu), layer(&weight.cuda, &bias.cuda)];
         both(&gpu, &format!("{rows}x{inputs}x{outputs}"), &x, &layers, &gate, &residual);
@@ -86,7 +86,7 @@ fn int8_rates() {
     let Some(mut gpu) = Gpu::for_test("linear int8") else { return };
     let (rows, inputs, outputs) = (32760, 1536, 8960);
     let (values, scale) = quantize_int8(&gpu.filled(&[outputs, inputs], 0.05)).unwrap();
-    let layer = Linear::new(Weight::Int8 { values, scale }, Some(gpu.filled(&[outputs], 1.0))).unwrap();
+    let layer = Linear::new(Matrix::Int8 { values, scale }, Some(gpu.filled(&[outputs], 1.0))).unwrap();
     let x = gpu.filled(&[rows, inputs], 1.0);
     let work =
         Work { operations: 2.0 * (rows * inputs * outputs) as f64, bytes: 2.0 * (rows * outputs) as f64 };
@@ -105,7 +105,7 @@ fn fp8_agrees_with_the_definition() {
         let residual = gpu.tensor(&[rows, outputs], 2.0);
         let layer = |weight: &Tensor, bias: &Tensor| {
             let (values, scale) = quantize_fp8(weight).unwrap();
-            Linear::new(Weight::Fp8 { values, scale }, Some(bias.clone())).unwrap()
+            Linear::new(Matrix::Fp8 { values, scale }, Some(bias.clone())).unwrap()
         };
         let layers = [layer(&weight.cpu, &bias.cpu), layer(&weight.cuda, &bias.cuda)];
         both(&gpu, &format!("{rows}x{inputs}x{outputs}"), &x, &layers, &gate, &residual);
@@ -123,7 +123,7 @@ fn fp8_rates() {
         (75600, 5120, 13824),
     ] {
         let (values, scale) = quantize_fp8(&gpu.filled(&[outputs, inputs], 0.05)).unwrap();
-        let layer = Linear::new(Weight::Fp8 { values, scale }, Some(gpu.filled(&[outputs], 1.0))).unwrap();
+        let layer = Linear::new(Matrix::Fp8 { values, scale }, Some(gpu.filled(&[outputs], 1.0))).unwrap();
         let x = gpu.filled(&[rows, inputs], 1.0);
         let work =
             Work { operations: 2.0 * (rows * inputs * outputs) as f64, bytes: 2.0 * (rows * outputs) as f64 };

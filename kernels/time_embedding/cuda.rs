@@ -2,8 +2,8 @@
 
 use super::{NAME, Time, TimeEmbedding, sinusoid};
 use crate::cuda::{Argument, Device, Grid, cast, empty, optional, pointer};
-use crate::linear::{Linear, Weight};
-use crate::{DType, Error, Result, Tensor};
+use crate::linear::Linear;
+use crate::{DType, Error, Matrix, Result, Tensor};
 
 pub(super) fn time_embedding(device: &Device, timestep: f32, layers: &TimeEmbedding) -> Result<Time> {
     let inputs = layers.first.inputs();
@@ -18,7 +18,7 @@ pub(super) fn time_embedding(device: &Device, timestep: f32, layers: &TimeEmbedd
 
 /// `W·x + b`, with `x` through SiLU first where asked.
 fn layer(device: &Device, x: &Tensor, layer: &Linear, activate: bool) -> Result<Tensor> {
-    let Weight::Plain(weight) = &layer.weight else {
+    let Matrix::Plain(weight) = &layer.weight else {
         return Err(Error::argument(NAME, "a quantised layer"));
     };
     let (outputs, inputs) = (layer.outputs(), layer.inputs());

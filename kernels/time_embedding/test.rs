@@ -1,9 +1,9 @@
 //! cuda against cpu over small, odd, ragged and real shapes.
 
 use super::{TimeEmbedding, time_embedding};
-use crate::Tensor;
 use crate::cuda::testing::Gpu;
-use crate::linear::{Linear, Weight};
+use crate::linear::Linear;
+use crate::{Matrix, Tensor};
 
 /// Float32 throughout; only the order of sums differs.
 const BOUND: f64 = 1e-5;
@@ -15,7 +15,7 @@ fn cuda_agrees_with_the_definition() {
         let mut layers = || {
             let mut layer = |inputs: usize, outputs: usize| {
                 let (weight, bias) = (gpu.tensor(&[outputs, inputs], 0.2), gpu.tensor(&[outputs], 0.5));
-                let layer = |weight: Tensor, bias| Linear::new(Weight::Plain(weight), Some(bias)).unwrap();
+                let layer = |weight: Tensor, bias| Linear::new(Matrix::Plain(weight), Some(bias)).unwrap();
                 (layer(weight.cpu, bias.cpu), layer(weight.cuda, bias.cuda))
             };
             let (first, second, third) =

@@ -2,10 +2,8 @@
 
 use kernels::causal_conv3d::Conv3d;
 use kernels::conv2d::{Conv2d, Resample};
-use kernels::linear::{Linear, Weight};
-use kernels::quantize_fp8::quantize_fp8;
-use kernels::quantize_int8::quantize_int8;
-use kernels::{DType, Device, Tensor};
+use kernels::linear::Linear;
+use kernels::{DType, Device, Format, Matrix, Tensor};
 
 use crate::domain::linear::LinearCompute;
 use crate::engine::error::EngineError;
@@ -57,7 +55,7 @@ impl<'a> Loader<'a> {
 
     /// `weight` and, if there is one, `bias`.
     pub(super) fn linear(&self, inputs: usize, outputs: usize) -> Result<Linear, EngineError> {
-        let weight = Weight::Plain(self.tensor("weight", &[outputs, inputs])?);
+        let weight = Matrix::Plain(self.tensor("weight", &[outputs, inputs])?);
         self.with_bias(weight, outputs)
     }
 
@@ -70,7 +68,7 @@ impl<'a> Loader<'a> {
     ) -> Result<Linear, EngineError> {
         let shape: Vec<usize> = [outputs, inputs].into_iter().chain(std::iter::repeat_n(1, axes)).collect();
         let weight = self.tensor("weight", &shape)?.reshape(&[outputs, inputs])?;
-        self.with_bias(Weight::Plain(weight), outputs)
+        self.with_bias(Matrix::Plain(weight), outputs)
     }
 
     /// A linear layer of a block: as stored, or in the format that was asked for.
@@ -79,17 +77,12 @@ impl<'a> Loader<'a> {
             self.stored_int8(inputs, outputs)?
         } else {
             let plain = self.tensor("weight", &[outputs, inputs])?;
-            match self.linear {
-                LinearCompute::Bf16 => Weight::Plain(plain),
-                LinearCompute::Int8 => {
-                    let (values, scale) = quantize_int8(&plain)?;
-                    Weight::Int8 { values, scale }
-                }
-                LinearCompute::Fp8 => {
-                    let (values, scale) = quantize_fp8(&plain)?;
-                    Weight::Fp8 { values, scale }
-                }
-            }
+            let format = match self.linear {
+                LinearCompute::Bf16 => Format::Plain,
+                LinearCompute::Int8 => Format::Int8,
+                LinearCompute::Fp8 => Format::Fp8,
+            };
+            Matrix::of(plain, format)?
         };
         self.with_bias(weight, outputs)
     }
@@ -112,12 +105,12 @@ impl<'a> Loader<'a> {
         Ok(Conv2d::new(&weight, shape, &bias, resample, self.device)?)
     }
 
-    fn with_bias(&self, weight: Weight, outputs: usize) -> Result<Linear, EngineError> {
+    fn with_bias(&self, weight: Matrix, outputs: usize) -> Result<Linear, EngineError> {
         let bias = self.contains("bias").then(|| self.tensor("bias", &[outputs])).transpose()?;
         Ok(Linear::new(weight, bias)?)
     }
 
-    fn stored_int8(&self, inputs: usize, outputs: usize) -> Result<Weight, EngineError> {
+    fn stored_int8(&self, inputs: usize, outputs: usize) -> Result<Matrix, EngineError> {
         let name = format!("{}int8_weight", self.prefix);
         let raw = self.source.tensor(&name, &[outputs, inputs])?;
         if raw.dtype != WeightType::I8 {
@@ -125,7 +118,7 @@ impl<'a> Loader<'a> {
         }
         let values = raw.data.iter().map(|&byte| byte as i8).collect();
         let blocks = [outputs.div_ceil(128), inputs.div_ceil(128)];
-        Ok(Weight::Int8 {
+        Ok(Matrix::Int8 {
             values: Tensor::from_i8(values, &[outputs, inputs], self.device)?,
             scale: self.float("scale", &blocks)?,
         })

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use kernels::linear::{Epilogue, Linear, Weight, linear};
-use kernels::{DType, Device, Tensor};
+use kernels::linear::{Epilogue, Linear, linear};
+use kernels::{DType, Device, Matrix, Tensor};
 use wanserve::domain::picture::Picture;
 
 use crate::goldens::array::{Array, swapped};
@@ -167,7 +167,7 @@ fn silu(x: &mut f32) {
 
 fn matrix(weight: &Array, bias: &Array) -> Result<Linear> {
     let upload = |array: &Array| array.upload(DType::F32, &Device::Cpu);
-    Ok(Linear::new(Weight::Plain(upload(weight)?), Some(upload(bias)?))?)
+    Ok(Linear::new(Matrix::Plain(upload(weight)?), Some(upload(bias)?))?)
 }
 
 /// `rows` of the layer's inputs, one after another, to rows of its outputs.

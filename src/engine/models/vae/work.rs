@@ -41,6 +41,12 @@ impl Walk {
     }
 }
 
+/// Elements that attention within frames holds: scores of one frame in float32, weights beside them; queries, keys, values
+/// and the result of all.
+fn attention(positions: usize, frames: usize, channels: usize, element: usize) -> usize {
+    positions * (positions * (4 + element) / element + 6 * frames * channels)
+}
+
 /// Bytes in which the decoder turns `total` latent frames of `height` × `width` into pictures, `at_once` of them at a time,
 /// elements of `element` bytes.
 pub fn decoder_work(
@@ -58,9 +64,7 @@ pub fn decoder_work(
     walk.remember(layout.first.0);
     walk.residual(layout.middle, layout.middle);
     walk.residual(layout.middle, layout.middle);
-    // Scores of one frame in float32, weights beside them; queries, keys, values, the result.
-    let attention = positions * (positions * (4 + element) / element + 6 * latents * layout.middle);
-    walk.hold(attention);
+    walk.hold(attention(positions, latents, layout.middle, element));
     for layer in &layout.layers {
         match *layer {
             Layer::Residual { inputs, outputs } => walk.residual(inputs, outputs),
@@ -119,6 +123,5 @@ pub fn encoder_work(config: &VaeConfig, [total, height, width]: [usize; 3], elem
             }
         }
     }
-    let attention = positions * (positions * (4 + element) / element + 6 * frames * layout.middle);
-    fullest.max(attention) * element
+    fullest.max(attention(positions, frames, layout.middle, element)) * element
 }

@@ -6,7 +6,7 @@ use kernels::layer_norm_modulate::{layer_norm_affine, layer_norm_modulate};
 use kernels::linear::{Epilogue, Linear, linear, linear_gelu};
 use kernels::modulation::modulation;
 use kernels::rms_norm_rope::{RopeTable, rms_norm_rope};
-use kernels::{Activations, Tensor};
+use kernels::{Matrix, Tensor};
 
 use super::WanConfig;
 use crate::engine::attention::{Attention, LinearBranch};
@@ -110,12 +110,7 @@ impl Block {
         Ok(linear(&h, second, epilogue)?) // (tokens, d)
     }
 
-    fn self_attention(
-        &self,
-        h: Activations,
-        rope: &RopeTable,
-        kind: Attention,
-    ) -> Result<Tensor, EngineError> {
+    fn self_attention(&self, h: Matrix, rope: &RopeTable, kind: Attention) -> Result<Tensor, EngineError> {
         let Projections { q, k, v, norm_q, norm_k, .. } = &self.self_attn;
         let mut q = linear(&h, q, Epilogue::None)?; // (tokens, d)
         q = rms_norm_rope(&q, norm_q, self.epsilon, Some(rope))?; // (tokens, d)
@@ -126,7 +121,7 @@ impl Block {
         kind.run([&q, &k, &v], self.heads, self.branch.as_ref()) // (tokens, d)
     }
 
-    fn cross_attention(&self, h: Activations, text: &TextKeys) -> Result<Tensor, EngineError> {
+    fn cross_attention(&self, h: Matrix, text: &TextKeys) -> Result<Tensor, EngineError> {
         let Projections { q, norm_q, .. } = &self.cross_attn;
         let mut q = linear(&h, q, Epilogue::None)?; // (tokens, d)
         drop(h);

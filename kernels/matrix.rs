@@ -1,5 +1,6 @@
-//! Rows on their way into linear layers, in the number format those layers take. Made once, read by every layer that wants
-//! them; an operator that has the rows in its hands may make the format itself and spare a pass over memory.
+//! A matrix in the number format of a linear layer: its weights, or rows on their way into it. Rows are made once and read by
+//! every layer that wants them; an operator that has them in its hands may make the format itself and spare a pass over
+//! memory.
 
 use crate::quantize_fp8::quantize_fp8;
 use crate::quantize_int8::quantize_int8;
@@ -18,7 +19,7 @@ pub enum Format {
 
 /// A matrix `[rows, columns]`, cheap to clone.
 #[derive(Debug, Clone)]
-pub enum Activations {
+pub enum Matrix {
     Plain(Tensor),
     Int8 {
         /// `[rows, columns]` int8.
@@ -34,7 +35,7 @@ pub enum Activations {
     },
 }
 
-impl Activations {
+impl Matrix {
     /// `x` `[rows, columns]` brought into `format`.
     pub fn of(x: Tensor, format: Format) -> Result<Self> {
         Ok(match format {
@@ -82,14 +83,14 @@ impl Activations {
     }
 }
 
-impl From<&Tensor> for Activations {
+impl From<&Tensor> for Matrix {
     fn from(x: &Tensor) -> Self {
         Self::Plain(x.clone())
     }
 }
 
-impl From<&Activations> for Activations {
-    fn from(x: &Activations) -> Self {
+impl From<&Matrix> for Matrix {
+    fn from(x: &Matrix) -> Self {
         x.clone()
     }
 }
