@@ -171,6 +171,8 @@ mod tests {
             assert_eq!(first.to_f32().unwrap(), numbers(1));
             assert_eq!(second.to_f32().unwrap(), numbers(2));
             assert_eq!(others.to_f32().unwrap(), numbers(3));
+            drop(others);
+            device.trim().unwrap();
         }
         pair.forget_copy();
         assert_eq!(pair.copied_bytes(), 0);
