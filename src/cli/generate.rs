@@ -106,7 +106,7 @@ pub(super) fn run_generate(args: GenerateArgs) -> Result<ExitCode> {
     let mut screen = Screen::new();
     screen.stage(Stage::LoadingModel);
     let mut pipeline = Pipeline::open(&model, &device)?;
-    let mut recorder = Recorder::start(spec, Some(screen))?;
+    let mut recorder = Recorder::new(spec, Some(screen));
     let generated = pipeline.generate(spec, first_frame.as_ref(), &mut recorder);
     let (generated, file) = recorder.finish(generated)?;
     write_whole(&args.output, &file)?;
@@ -196,10 +196,10 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the encoder for a clip.
-    pub(super) fn start(spec: &VideoSpec, screen: Option<Screen>) -> Result<Self> {
-        let encoder = Mp4Encoder::start(spec.size)?;
-        Ok(Self { screen, encoder, failed: None, decoded: 0, frames: spec.frames.get() })
+    /// A recorder of one clip.
+    pub(super) fn new(spec: &VideoSpec, screen: Option<Screen>) -> Self {
+        let encoder = Mp4Encoder::new(spec.size);
+        Self { screen, encoder, failed: None, decoded: 0, frames: spec.frames.get() }
     }
 
     /// What the engine said, and the whole file.

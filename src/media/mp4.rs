@@ -1,14 +1,16 @@
 //! Frames → MP4 while later frames are still being made: H.264 High, yuv420p, BT.709, 16 frames a second, the index in
-//! front of the data. One thread owns the encoder; frames come over a bounded channel, so a slow encoder slows the decoder
-//! down instead of filling memory. Equal frames give equal bytes.
+//! front of the data. A clip is cut into segments that begin with a key frame and know nothing of each other, so several
+//! are encoded at a time and a seek lands close to its goal. Where a clip is cut depends on nothing but the frame's number:
+//! equal frames give equal bytes, on any number of cores.
 
+use std::collections::VecDeque;
+use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use muxide::api::{Muxer, MuxerBuilder, VideoCodec};
+use muxide::api::{MuxerBuilder, VideoCodec};
 use openh264::encoder::{
-    BitRate, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Profile, RateControlMode,
-    UsageType, VuiConfig,
+    BitRate, Encoder, EncoderConfig, FrameRate, FrameType, Profile, RateControlMode, UsageType, VuiConfig,
 };
 use openh264::{OpenH264API, Timestamp};
 use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
@@ -18,15 +20,17 @@ use crate::domain::picture::Picture;
 use crate::domain::size::Size;
 use crate::domain::video::FRAMES_PER_SECOND;
 
-/// Frames that wait for the encoder: a chunk of the decoder is four, so one chunk waits while the next is made.
-const QUEUED_FRAMES: usize = 8;
+/// A second of frames. The decoder makes four latent frames at a time, 16 frames but for the first, which is single:
+/// so the first segment has one frame more, and segments and the decoder's chunks end together.
+const FRAMES_PER_SEGMENT: u32 = FRAMES_PER_SECOND;
+/// Segments in work at once: more than four cores are not needed to be faster than any decoder here, and each holds its
+/// frames in memory.
+const MOST_ENCODERS: usize = 4;
 /// Bits a second that any clip gets: small pictures need more for each pixel.
 const BASE_BITS_PER_SECOND: u32 = 1_000_000;
 /// Bits a second for each pixel: with the base 6 Mbit/s at 832×480 and 12.5 Mbit/s at 1280×720, where the encoder is as
 /// good as x264 at crf 18.
 const BITS_PER_SECOND_PER_PIXEL: f64 = 12.5;
-/// A seek lands at most this far from its goal.
-const SECONDS_BETWEEN_KEY_FRAMES: u32 = 2;
 
 /// Why a clip cannot be encoded.
 #[derive(Debug, thiserror::Error)]
@@ -47,83 +51,120 @@ pub enum EncodeError {
 
 /// A clip being encoded.
 pub struct Mp4Encoder {
-    frames: Option<SyncSender<Picture>>,
-    thread: Option<JoinHandle<Result<Vec<u8>, EncodeError>>>,
+    size: Size,
+    encoders: usize,
+    /// Frames handed over so far.
+    count: u32,
+    /// Where the frames of the last segment go, while it lacks some.
+    open: Option<SyncSender<Picture>>,
+    /// In work, in the order of the clip.
+    segments: VecDeque<JoinHandle<Result<Vec<Packet>, EncodeError>>>,
+    /// Of the segments that are done.
+    packets: Vec<Packet>,
+}
+
+/// An encoded frame, as it lies in the file.
+struct Packet {
+    bytes: Vec<u8>,
+    key_frame: bool,
 }
 
 impl Mp4Encoder {
-    /// Starts the thread that encodes frames of `size`.
-    pub fn start(size: Size) -> Result<Self, EncodeError> {
-        let (frames, queue) = sync_channel(QUEUED_FRAMES);
-        let run = move || encode(size, &queue);
-        let thread =
-            std::thread::Builder::new().name("mp4".to_owned()).spawn(run).map_err(EncodeError::Thread)?;
-        Ok(Self { frames: Some(frames), thread: Some(thread) })
+    /// An encoder of frames of `size`.
+    pub fn new(size: Size) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self {
+            size,
+            encoders: cores.min(MOST_ENCODERS),
+            count: 0,
+            open: None,
+            segments: VecDeque::new(),
+            packets: Vec::new(),
+        }
     }
 
-    /// Hands over the next frame; waits while the queue is full. After an error the clip is lost.
+    /// Hands over the next frame. Waits while as many segments are in work as there may be, so a slow encoder slows the
+    /// decoder down instead of filling memory. After an error the clip is lost.
     pub fn push(&mut self, frame: Picture) -> Result<(), EncodeError> {
-        let sent = self.frames.as_ref().is_some_and(|frames| frames.send(frame).is_ok());
-        if sent { Ok(()) } else { Err(self.join().err().unwrap_or(EncodeError::Gone)) }
+        if (frame.width(), frame.height()) != (self.size.width(), self.size.height()) {
+            let found = format!("{}x{}", frame.width(), frame.height());
+            return Err(EncodeError::FrameSize { expected: self.size, found });
+        }
+        let segment = match self.open.take() {
+            Some(segment) => segment,
+            None => self.start_segment()?,
+        };
+        if segment.send(frame).is_err() {
+            self.collect(0)?;
+            return Err(EncodeError::Gone);
+        }
+        let ends_segment = self.count > 0 && self.count.is_multiple_of(FRAMES_PER_SEGMENT);
+        self.open = (!ends_segment).then_some(segment);
+        self.count += 1;
+        Ok(())
     }
 
     /// Waits for the last frame; the whole file.
     pub fn finish(mut self) -> Result<Vec<u8>, EncodeError> {
-        self.join()
+        self.open = None;
+        self.collect(0)?;
+        write(self.size, &self.packets)
     }
 
-    fn join(&mut self) -> Result<Vec<u8>, EncodeError> {
-        self.frames = None;
-        let thread = self.thread.take().ok_or(EncodeError::Gone)?;
-        thread.join().unwrap_or(Err(EncodeError::Gone))
+    fn start_segment(&mut self) -> Result<SyncSender<Picture>, EncodeError> {
+        self.collect(self.encoders - 1)?;
+        let (segment, frames) = sync_channel(FRAMES_PER_SEGMENT as usize + 1);
+        let size = self.size;
+        let run = move || encode(size, &frames);
+        let thread = std::thread::Builder::new().name("h264".to_owned()).spawn(run);
+        self.segments.push_back(thread.map_err(EncodeError::Thread)?);
+        Ok(segment)
+    }
+
+    /// Waits, the earliest first, until no more than `most` segments are in work.
+    fn collect(&mut self, most: usize) -> Result<(), EncodeError> {
+        while self.segments.len() > most
+            && let Some(segment) = self.segments.pop_front()
+        {
+            self.packets.extend(segment.join().unwrap_or(Err(EncodeError::Gone))?);
+        }
+        Ok(())
     }
 }
 
-fn encode(size: Size, frames: &Receiver<Picture>) -> Result<Vec<u8>, EncodeError> {
+/// One segment: an encoder of its own, whose first frame is a key frame and the only one.
+fn encode(size: Size, frames: &Receiver<Picture>) -> Result<Vec<Packet>, EncodeError> {
     let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), settings(size))?;
     silence(&mut encoder);
+    let mut planes = I420::new(size.width(), size.height());
+    let mut packets = Vec::new();
+    for (at, frame) in (0_u64..).zip(frames) {
+        planes.fill(&frame);
+        let milliseconds = at * 1000 / u64::from(FRAMES_PER_SECOND);
+        let encoded = encoder.encode_at(&planes, Timestamp::from_millis(milliseconds))?;
+        let key_frame = matches!(encoded.frame_type(), FrameType::IDR);
+        packets.push(Packet { bytes: encoded.to_vec(), key_frame });
+    }
+    Ok(packets)
+}
+
+fn write(size: Size, packets: &[Packet]) -> Result<Vec<u8>, EncodeError> {
+    if packets.is_empty() {
+        return Err(EncodeError::Empty);
+    }
+    let muxing = |error: muxide::api::MuxerError| EncodeError::Muxer(error.to_string());
     let mut file = Vec::new();
     let mut muxer = MuxerBuilder::new(&mut file)
         .video(VideoCodec::H264, size.width(), size.height(), f64::from(FRAMES_PER_SECOND))
         .with_fast_start(true)
         .build()
         .map_err(muxing)?;
-    let mut planes = I420::new(size.width(), size.height());
-    let mut packet = Vec::new();
-    let mut count = 0;
-    for frame in frames {
-        if (frame.width(), frame.height()) != (size.width(), size.height()) {
-            let found = format!("{}x{}", frame.width(), frame.height());
-            return Err(EncodeError::FrameSize { expected: size, found });
-        }
-        planes.fill(&frame);
-        let milliseconds = u64::from(count) * 1000 / u64::from(FRAMES_PER_SECOND);
-        let encoded = encoder.encode_at(&planes, Timestamp::from_millis(milliseconds))?;
-        let key_frame = matches!(encoded.frame_type(), FrameType::IDR);
-        packet.clear();
-        encoded.write_vec(&mut packet);
-        write(&mut muxer, count, &packet, key_frame)?;
-        count += 1;
-    }
-    if count == 0 {
-        return Err(EncodeError::Empty);
+    for (at, packet) in (0_u32..).zip(packets) {
+        let seconds = f64::from(at) / f64::from(FRAMES_PER_SECOND); // exact: a sixteenth is a binary fraction
+        muxer.write_video(seconds, &packet.bytes, packet.key_frame).map_err(muxing)?;
     }
     muxer.finish().map_err(muxing)?;
     Ok(file)
-}
-
-fn write(
-    muxer: &mut Muxer<&mut Vec<u8>>,
-    at: u32,
-    packet: &[u8],
-    key_frame: bool,
-) -> Result<(), EncodeError> {
-    let seconds = f64::from(at) / f64::from(FRAMES_PER_SECOND); // exact: a sixteenth is a binary fraction
-    muxer.write_video(seconds, packet, key_frame).map_err(muxing)
-}
-
-fn muxing(error: muxide::api::MuxerError) -> EncodeError {
-    EncodeError::Muxer(error.to_string())
 }
 
 #[expect(
@@ -148,7 +189,6 @@ fn settings(size: Size) -> EncoderConfig {
         .rate_control_mode(RateControlMode::Bitrate)
         .bitrate(BitRate::from_bps(bits_per_second))
         .max_frame_rate(FrameRate::from_hz(FRAMES_PER_SECOND as f32))
-        .intra_frame_period(IntraFramePeriod::from_num_frames(SECONDS_BETWEEN_KEY_FRAMES * FRAMES_PER_SECOND))
         .skip_frames(false)
         .scene_change_detect(false)
         .vui(VuiConfig::bt709())
@@ -169,7 +209,11 @@ mod tests {
     }
 
     fn clip(size: Size, frames: u32) -> Vec<u8> {
-        let mut encoder = Mp4Encoder::start(size).unwrap();
+        clip_by(MOST_ENCODERS, size, frames)
+    }
+
+    fn clip_by(encoders: usize, size: Size, frames: u32) -> Vec<u8> {
+        let mut encoder = Mp4Encoder { encoders, ..Mp4Encoder::new(size) };
         (0..frames).for_each(|at| encoder.push(moving(size, at)).unwrap());
         encoder.finish().unwrap()
     }
@@ -197,22 +241,23 @@ mod tests {
                 key_frames += u32::from(sample.keyframe);
                 samples += 1;
             }
-            assert_eq!((samples, key_frames), (frames, frames.div_ceil(32)));
+            assert_eq!((samples, key_frames), (frames, (frames - 1).div_ceil(16)));
         }
     }
 
     #[test]
-    fn equal_frames_give_equal_bytes() {
+    fn equal_frames_give_equal_bytes_on_any_number_of_cores() {
         let size = Size::new(128, 96).unwrap();
-        assert_eq!(clip(size, 9), clip(size, 9));
+        let alone = clip_by(1, size, 41);
+        (1..=MOST_ENCODERS).for_each(|encoders| assert!(clip_by(encoders, size, 41) == alone));
     }
 
     #[test]
     fn a_wrong_frame_and_an_empty_clip_are_errors() {
         let size = Size::new(64, 64).unwrap();
-        let mut encoder = Mp4Encoder::start(size).unwrap();
-        encoder.push(moving(Size::new(64, 80).unwrap(), 0)).unwrap();
-        assert!(matches!(encoder.finish(), Err(EncodeError::FrameSize { .. })));
-        assert!(matches!(Mp4Encoder::start(size).unwrap().finish(), Err(EncodeError::Empty)));
+        let mut encoder = Mp4Encoder::new(size);
+        let pushed = encoder.push(moving(Size::new(64, 80).unwrap(), 0));
+        assert!(matches!(pushed, Err(EncodeError::FrameSize { .. })));
+        assert!(matches!(Mp4Encoder::new(size).finish(), Err(EncodeError::Empty)));
     }
 }

@@ -199,7 +199,7 @@ impl Engine {
         }
         let timings = clock.read();
         let pipeline = self.pipeline.as_mut().expect("loaded above");
-        let publisher = Publisher::start(spec, &work.wanted)?;
+        let publisher = Publisher::new(spec, &work.wanted);
         let mut watcher = Watcher { progress, publisher, broken: None, frames: spec.frames.get(), clock };
         let computing = Instant::now();
         let generated = pipeline.generate(spec, first_frame.as_ref(), &mut watcher);

@@ -21,17 +21,17 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts the encoder.
-    pub(super) fn start(spec: &VideoSpec, wanted: &[Variant]) -> Result<Self, Failure> {
+    /// Files without a frame yet.
+    pub(super) fn new(spec: &VideoSpec, wanted: &[Variant]) -> Self {
         let sheet = wanted.contains(&Variant::Spritesheet).then(|| Spritesheet::new(spec.size, spec.frames));
-        Ok(Self {
-            video: Mp4Encoder::start(spec.size).map_err(encoding)?,
+        Self {
+            video: Mp4Encoder::new(spec.size),
             spec: spec.clone(),
             wanted: wanted.to_vec(),
             first: None,
             sheet,
             frames: 0,
-        })
+        }
     }
 
     /// Takes the next frames of the clip; waits while the encoder is behind.

@@ -253,7 +253,7 @@ fn clips(
     for run in 0..runs.warm_ups + runs.repeats {
         let spec = VideoSpec { effective_prompt: format!("{PROMPT} {run}"), ..spec.clone() };
         let began = Instant::now();
-        let mut recorder = Recorder::start(&spec, None)?;
+        let mut recorder = Recorder::new(&spec, None);
         let generated = pipeline.generate(&spec, first_frame, &mut recorder);
         let muxing = Instant::now();
         let (generated, file) = recorder.finish(generated)?;
