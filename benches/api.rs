@@ -106,7 +106,8 @@ async fn fill(path: &Path, scope: ProjectScope) -> Vec<VideoId> {
         let jobs: Vec<Job> =
             (start..JOBS.min(start + FILL_AT_ONCE)).map(|number| job(scope, first + number * 800)).collect();
         join_all(jobs.iter().map(|job| {
-            store.admit(Admission { job: job.clone(), gates: Gates::default(), idempotency: None })
+            let entry = EventId::new(job.created_at.0, SystemRandom.id_bytes());
+            store.admit(Admission { job: job.clone(), gates: Gates::default(), idempotency: None, entry })
         }))
         .await
         .into_iter()
@@ -115,7 +116,14 @@ async fn fill(path: &Path, scope: ProjectScope) -> Vec<VideoId> {
             let moves = jobs.iter().map(|job| {
                 let at = UnixMillis(job.created_at.0 + 1);
                 let event = EventId::new(at.0, SystemRandom.id_bytes());
-                store.change(Change { reach: Reach::Everywhere, video: job.id, step: step(at.0), at, event })
+                store.change(Change {
+                    reach: Reach::Everywhere,
+                    video: job.id,
+                    step: step(at.0),
+                    at,
+                    event,
+                    by: None,
+                })
             });
             join_all(moves).await.into_iter().for_each(|made| drop(made.expect("a move fits")));
         }

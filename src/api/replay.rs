@@ -25,7 +25,7 @@ use super::state::Api;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::key::KeyOwner;
-use crate::store::{Answer, AnswerKey, HeldWrites, hold_back};
+use crate::store::{Answer, AnswerKey, HeldWrites, StoreError, hold_back, together};
 
 /// How long an answer is repeated.
 const REMEMBER: Duration = Duration::from_secs(24 * 3600);
@@ -50,8 +50,12 @@ pub(crate) async fn replay(
         Err(error) => Ok(request.into_response(error.error_response())),
         Ok(Found::Answer(text)) => Ok(request.into_response(repeat(&api, text))),
         Ok(Found::New(new)) => {
-            let (response, held) = hold_back(next.call(request)).await;
-            keep(&api, new, response?.map_into_boxed_body(), held).await
+            let (response, held) = hold_back(async {
+                let response = next.call(request).await?.map_into_boxed_body();
+                keep(&api, &new, response).await
+            })
+            .await;
+            commit(&api, response?, held).await
         }
     }
 }
@@ -71,9 +75,12 @@ pub(crate) async fn once<T: Serialize>(
     match recognise(api, to, digest(key, fingerprint.as_bytes())).await? {
         Found::Answer(text) => Ok(repeat(api, text)),
         Found::New(new) => {
-            let (done, held) = hold_back(deed).await;
-            let body = serde_json::to_vec(&done?).map_err(|error| ApiError::internal(&error))?;
-            new.keep(api, &body, held).await?;
+            let body = together(&*api.store, async {
+                let body = serde_json::to_vec(&deed.await?).map_err(|error| ApiError::internal(&error))?;
+                new.keep(api, &body).await?;
+                Ok::<_, ApiError>(body)
+            })
+            .await?;
             Ok(HttpResponse::Ok().content_type("application/json").body(body))
         }
     }
@@ -134,12 +141,11 @@ fn repeat(api: &Api, text: Vec<u8>) -> HttpResponse {
     response.body(text)
 }
 
-/// Keeps the answer with what was done, if it is one of success; nothing stays of what was refused.
+/// Keeps the answer with what was done, if it is one of success.
 async fn keep(
     api: &Api,
-    new: New,
+    new: &New,
     response: ServiceResponse<BoxBody>,
-    held: HeldWrites,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if response.status() != StatusCode::OK {
         return Ok(response);
@@ -147,17 +153,30 @@ async fn keep(
     let (request, response) = response.into_parts();
     let (response, body) = response.into_parts();
     let bytes = to_bytes(body).await.unwrap_or_default();
-    Ok(match new.keep(api, &bytes, held).await {
-        Ok(()) => ServiceResponse::new(request, response.set_body(BoxBody::new(bytes))),
-        Err(error) => ServiceResponse::new(request, error.error_response()),
-    })
+    new.keep(api, &bytes).await.map_err(ApiError::from)?;
+    Ok(ServiceResponse::new(request, response.set_body(BoxBody::new(bytes))))
+}
+
+/// Makes what was done durable; nothing stays of what was refused.
+async fn commit(
+    api: &Api,
+    response: ServiceResponse<BoxBody>,
+    held: HeldWrites,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if response.status() != StatusCode::OK {
+        return Ok(response);
+    }
+    match api.store.commit(held).await {
+        Ok(()) => Ok(response),
+        Err(error) => Ok(response.into_response(ApiError::from(error).error_response())),
+    }
 }
 
 impl New {
-    async fn keep(self, api: &Api, body: &[u8], held: HeldWrites) -> Result<(), ApiError> {
+    async fn keep(&self, api: &Api, body: &[u8]) -> Result<(), StoreError> {
         let sealed = api.sealer.seal_bytes(&self.to.owner, body, api.random.as_ref());
-        let answer = Answer { fingerprint: self.fingerprint, answered_at: api.clock.now(), sealed };
-        Ok(api.store.keep_answer(self.to, answer, held).await?)
+        let answer = Answer { fingerprint: self.fingerprint.clone(), answered_at: api.clock.now(), sealed };
+        api.store.keep_answer(self.to.clone(), answer).await
     }
 }
 

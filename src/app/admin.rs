@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 
 use super::organizations;
 use super::supervisor::Supervisor;
+use crate::domain::audit::{Actor, AuditKind};
 use crate::domain::clock::{Clock, Random};
+use crate::domain::id::OrganizationId;
 use crate::domain::key::{KeyKind, KeyRecord, KeyText};
 use crate::domain::lease::Orders;
-use crate::jobs::{Audience, AuditLog, JobsError, Keys, Tenants, TokenRefusal, Tokens};
+use crate::jobs::{Audience, AuditLog, Deed, JobsError, Keys, Tenants, TokenRefusal, Tokens};
 use crate::scheduler::{Scheduler, WorkerView};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, together};
 
 /// What the operator's routes work with.
 pub(super) struct Admin {
@@ -147,9 +149,11 @@ async fn restart(
     worker: web::Path<String>,
     body: web::Bytes,
 ) -> Result<HttpResponse, AdminError> {
-    admin.check(&request).await?;
+    let operator = admin.check(&request).await?;
     let found = admin.worker(&worker)?;
     let wish = if body.is_empty() { Restart::default() } else { serde_json::from_slice(&body)? };
+    let mode = if matches!(wish.mode, Mode::Hard) { "hard" } else { "soft" };
+    admin.note(&operator, None, AuditKind::WorkerRestarted, &found.name, Some(mode.to_owned())).await?;
     match wish.mode {
         Mode::Hard if admin.supervisor.kill(&found.name) => {}
         // A worker of another machine can only be asked.
@@ -164,8 +168,9 @@ async fn drain(
     admin: web::Data<Admin>,
     worker: web::Path<String>,
 ) -> Result<HttpResponse, AdminError> {
-    admin.check(&request).await?;
+    let operator = admin.check(&request).await?;
     let found = admin.worker(&worker)?;
+    admin.note(&operator, None, AuditKind::WorkerDrained, &found.name, None).await?;
     admin.order(&found, Orders { drain: true, restart: false, stop: false })?;
     admin.answer(&worker)
 }
@@ -175,8 +180,9 @@ async fn resume(
     admin: web::Data<Admin>,
     worker: web::Path<String>,
 ) -> Result<HttpResponse, AdminError> {
-    admin.check(&request).await?;
+    let operator = admin.check(&request).await?;
     let found = admin.worker(&worker)?;
+    admin.note(&operator, None, AuditKind::WorkerResumed, &found.name, None).await?;
     admin.order(&found, Orders::default())?;
     admin.answer(&worker)
 }
@@ -227,6 +233,20 @@ impl Admin {
             return Err(AdminError::Forbidden);
         }
         Ok(Operator { key, by_token })
+    }
+
+    /// Writes down what the operator does, in one transaction with it where it is a change of the store.
+    pub(super) async fn note(
+        &self,
+        operator: &Operator,
+        organization: Option<OrganizationId>,
+        kind: AuditKind,
+        subject: impl ToString,
+        detail: Option<String>,
+    ) -> Result<(), AdminError> {
+        let (actor, subject) = (Actor::Operator(operator.key.id), subject.to_string());
+        let deed = Deed { organization, project: None, kind, actor, subject, detail };
+        Ok(together(&*self.store, self.audit.note(deed)).await?)
     }
 
     fn worker(&self, id: &str) -> Result<WorkerView, AdminError> {

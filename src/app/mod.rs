@@ -14,6 +14,7 @@ mod organizations;
 mod outside;
 mod readiness;
 mod server;
+mod settings;
 mod supervisor;
 
 pub use data_folder::{DataFolder, DataFolderError, Secrets};

@@ -8,12 +8,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::admin::{Admin, AdminError, Operator};
-use crate::domain::audit::{Actor, AuditKind};
+use crate::domain::audit::AuditKind;
 use crate::domain::id::OrganizationId;
 use crate::domain::key::{KeyOwner, Scope};
 use crate::domain::limits::OrganizationLimits;
 use crate::domain::tenant::Organization;
-use crate::jobs::{Audience, Deed, KeyTerms, Rights, TokenTerms};
+use crate::jobs::{Audience, KeyTerms, Rights, TokenTerms};
+use crate::store::together;
 
 /// The longest name, in characters.
 const MAX_NAME: usize = 128;
@@ -95,11 +96,16 @@ async fn create(
         limits: OrganizationLimits::default(),
     };
     let organization = admin.granted(fresh, wish)?;
-    admin.store.save_organization(organization.clone()).await?;
-    admin.note(&operator, &organization, AuditKind::OrganizationCreated).await?;
     let owner = KeyOwner::Admin { organization: organization.id };
     let terms = KeyTerms { name: "first".to_owned(), owner, scopes: vec![Scope::All], expires_at: None };
-    let (record, text) = admin.keys.create(terms).await?;
+    let (record, text) = together(&*admin.store, async {
+        admin.save(&operator, &organization, AuditKind::OrganizationCreated).await?;
+        let (record, text) = admin.keys.create(terms).await?;
+        let (kind, name) = (AuditKind::AdminApiKeyCreated, record.name.clone());
+        admin.note(&operator, Some(organization.id), kind, record.id, Some(name)).await?;
+        Ok::<_, AdminError>((record, text))
+    })
+    .await?;
     let mut answer = organization_json(&organization);
     answer["admin_api_key"] = json!({"id": record.id, "value": text.reveal()});
     Ok(HttpResponse::Ok().json(answer))
@@ -123,9 +129,8 @@ async fn update(
     let operator = admin.check(&request).await?;
     let wish: Wish = serde_json::from_slice(&body)?;
     let organization = admin.granted(admin.organization(&id).await?, wish)?;
-    admin.store.save_organization(organization.clone()).await?;
+    admin.save(&operator, &organization, AuditKind::OrganizationUpdated).await?;
     admin.tenants.changed();
-    admin.note(&operator, &organization, AuditKind::OrganizationUpdated).await?;
     Ok(HttpResponse::Ok().json(organization_json(&organization)))
 }
 
@@ -147,14 +152,24 @@ async fn mint(
     let rights = Rights { scopes: vec![Scope::All], ..Rights::default() };
     let life = Duration::from_secs(life);
     let terms = TokenTerms { audience: Audience::Operator, life, rights, user: None };
-    let minted = admin.tokens.mint(&operator.key, terms).await?;
+    let minted = together(&*admin.store, async {
+        let minted = admin.tokens.mint(&operator.key, terms).await?;
+        admin.note(&operator, None, AuditKind::TokenCreated, operator.key.id, None).await?;
+        Ok::<_, AdminError>(minted)
+    })
+    .await?;
     let expires_at = minted.expires_at.seconds();
     Ok(HttpResponse::Ok().json(json!({"object": "token", "token": minted.text, "expires_at": expires_at})))
 }
 
 async fn rotate(request: HttpRequest, admin: web::Data<Admin>) -> Result<HttpResponse, AdminError> {
-    admin.check(&request).await?;
-    let key = admin.tokens.rotate().await?;
+    let operator = admin.check(&request).await?;
+    let key = together(&*admin.store, async {
+        let key = admin.tokens.rotate().await?;
+        admin.note(&operator, None, AuditKind::SigningKeyRotated, key.id, None).await?;
+        Ok::<_, AdminError>(key)
+    })
+    .await?;
     let created_at = key.created_at.seconds();
     Ok(HttpResponse::Ok().json(json!({"object": "signing_key", "id": key.id, "created_at": created_at})))
 }
@@ -189,21 +204,19 @@ impl Admin {
         Ok(organization)
     }
 
-    async fn note(
+    /// Saves the organisation and writes down why.
+    async fn save(
         &self,
         operator: &Operator,
         organization: &Organization,
-        kind: AuditKind,
+        why: AuditKind,
     ) -> Result<(), AdminError> {
-        let deed = Deed {
-            organization: organization.id,
-            project: None,
-            kind,
-            actor: Actor::Operator(operator.key.id),
-            subject: organization.id.to_string(),
-            detail: Some(organization_json(organization).to_string()),
-        };
-        Ok(self.audit.note(deed).await?)
+        let detail = organization_json(organization).to_string();
+        together(&*self.store, async {
+            self.store.save_organization(organization.clone()).await?;
+            self.note(operator, Some(organization.id), why, organization.id, Some(detail)).await
+        })
+        .await
     }
 }
 

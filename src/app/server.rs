@@ -17,11 +17,13 @@ use super::data_folder::{DataFolder, DataFolderError};
 use super::files::files;
 use super::listeners::{self, ListenError, Running, Servers};
 use super::outside::{self, Outside};
+use super::settings::note_settings;
 use super::supervisor::{Launch, OWN_PROGRAM, Supervisor};
 use super::{devices, readiness};
 use crate::api::{self, Api, ContentDelivery, LinkSigner, RateLimiter};
 use crate::config::{Config, Delivery, LogFormat};
 use crate::domain::asset::Variant;
+use crate::domain::audit::Actor;
 use crate::domain::clock::{Clock, Random};
 use crate::domain::failure::FailureCode;
 use crate::domain::key::KeyText;
@@ -65,8 +67,8 @@ pub enum ServeError {
     Listen(#[from] ListenError),
     #[error("the database cannot be used: {0}")]
     Store(#[from] StoreError),
-    #[error("the first key cannot be made: {0}")]
-    FirstKey(#[from] JobsError),
+    #[error("the first entries cannot be made: {0}")]
+    First(#[from] JobsError),
     #[error("the file store cannot be used: {0}")]
     Storage(#[source] StorageError),
     #[error("TLS cannot be set up: {0}")]
@@ -202,8 +204,10 @@ impl Server {
         announce: impl FnOnce(&Announcement),
         stop: CancellationToken,
     ) -> Result<(), ServeError> {
-        let first = first_start(&self.store, &self.keys, self.clock.as_ref(), self.random.as_ref()).await?;
+        let (clock, random) = (self.clock.as_ref(), self.random.as_ref());
+        let first = first_start(&self.store, &self.keys, &self.audit, clock, random, Actor::Server).await?;
         let first_key = first.map(|first| first.key);
+        note_settings(config, &self.store, &self.audit).await?;
         let (main, listen) = listeners::tcp(config.server.listen)?;
         let (admin, admin_listen) = listeners::tcp(config.server.admin_listen)?;
         let (workers, socket) = listeners::workers(folder.root())?;

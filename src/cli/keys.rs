@@ -9,11 +9,12 @@ use serde_json::json;
 
 use super::settings::SettingsArgs;
 use crate::app::DataFolder;
+use crate::domain::audit::{Actor, AuditKind};
 use crate::domain::clock::{Clock, Random};
 use crate::domain::key::{KeyOwner, KeyRecord, KeyText, ProjectScope, Scope};
-use crate::jobs::{KeyTerms, Keys, first_start};
+use crate::jobs::{AuditLog, Deed, JobsError, KeyTerms, Keys, first_start};
 use crate::scheduler::{SystemClock, SystemRandom};
-use crate::store::{Sqlite, Store};
+use crate::store::{Sqlite, Store, together};
 
 /// Make keys in a data folder
 #[derive(Debug, clap::Args)]
@@ -65,10 +66,16 @@ pub(super) fn run_keys(args: KeysArgs) -> Result<ExitCode> {
         let pepper = folder.secrets(&config.auth, random.as_ref())?.pepper;
         let store: Arc<dyn Store> = Arc::new(Sqlite::open_beside(&folder.database()).await?);
         let keys = Keys::new(store.clone(), clock.clone(), random.clone(), pepper);
-        first_start(&store, &keys, clock.as_ref(), random.as_ref()).await?;
+        let audit = AuditLog::new(store.clone(), clock.clone(), random.clone());
+        first_start(&store, &keys, &audit, clock.as_ref(), random.as_ref(), Actor::Shell).await?;
         let owner = owner(store.as_ref(), create.kind).await?;
         let terms = KeyTerms { name: create.name, owner, scopes: vec![Scope::All], expires_at: None };
-        let (record, text) = keys.create(terms).await?;
+        let (record, text) = together(&*store, async {
+            let (record, text) = keys.create(terms).await?;
+            audit.note(deed(&record)).await?;
+            Ok::<_, JobsError>((record, text))
+        })
+        .await?;
         anyhow::Ok(if create.json { as_json(&record, &text) } else { text.reveal().to_owned() })
     })?;
     writeln!(std::io::stdout(), "{line}")?;
@@ -90,6 +97,18 @@ async fn owner(store: &dyn Store, kind: Kind) -> Result<KeyOwner> {
     let accounts = store.accounts(project).await?;
     let account = accounts.first().context("the project has no service account")?.id;
     Ok(KeyOwner::Project { scope: ProjectScope { organization, project }, account })
+}
+
+fn deed(record: &KeyRecord) -> Deed {
+    let (organization, project, kind) = match record.owner {
+        KeyOwner::Project { scope, .. } => {
+            (Some(scope.organization), Some(scope.project), AuditKind::ApiKeyCreated)
+        }
+        KeyOwner::Admin { organization } => (Some(organization), None, AuditKind::AdminApiKeyCreated),
+        KeyOwner::Operator => (None, None, AuditKind::OperatorKeyCreated),
+    };
+    let (subject, detail) = (record.id.to_string(), Some(record.name.clone()));
+    Deed { organization, project, kind, actor: Actor::Shell, subject, detail }
 }
 
 fn as_json(record: &KeyRecord, text: &KeyText) -> String {

@@ -1,5 +1,6 @@
 //! The command line: a file a subcommand. Parses, calls, prints; the work is done elsewhere.
 
+mod audit;
 mod bench;
 mod catalog;
 mod confine;
@@ -40,6 +41,7 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     Models(models::ModelsArgs),
     Keys(keys::KeysArgs),
+    Audit(audit::AuditArgs),
     Migrate(migrate::MigrateArgs),
     /// Print the OpenAPI document
     Openapi,
@@ -58,6 +60,7 @@ pub fn run() -> Result<ExitCode> {
         Command::Bench(args) => bench::run_bench(*args),
         Command::Models(args) => models::run_models(args),
         Command::Keys(args) => keys::run_keys(args),
+        Command::Audit(args) => audit::run_audit(args),
         Command::Migrate(args) => migrate::run_migrate(args),
         Command::Openapi => openapi::run_openapi(),
         Command::Doctor(args) => doctor::run_doctor(args),

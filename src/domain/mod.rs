@@ -8,6 +8,7 @@
 pub mod address;
 pub mod asset;
 pub mod audit;
+pub mod audit_chain;
 pub mod clock;
 pub mod device;
 pub mod estimate;

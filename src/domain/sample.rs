@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::asset::{Asset, Variant};
+use super::audit::{Actor, Authorship};
 use super::clock::{Clock, Moment, Random, UnixMillis};
-use super::id::{ID_RANDOM_BYTES, KeyId, OrganizationId, ProjectId, VideoId, WorkerId};
+use super::id::{EventId, ID_RANDOM_BYTES, KeyId, OrganizationId, ProjectId, VideoId, WorkerId};
 use super::job::{Holder, Job, JobRequest, JobStatus};
 use super::key::ProjectScope;
 use super::model::ModelId;
@@ -46,6 +47,16 @@ pub(crate) fn spec(seed: u32) -> VideoSpec {
         quant_linear: false,
         normalize_prompt: true,
     }
+}
+
+/// The id of the entry that tells of the job's making.
+pub(crate) fn entry(job: &Job) -> EventId {
+    job.id.to_string().replace("video", "evt").parse().unwrap()
+}
+
+/// The server itself, in an entry made at `at` milliseconds.
+pub(crate) fn by_server(at: u64, random: u8) -> Authorship {
+    Authorship { entry: EventId::new(at, [random; ID_RANDOM_BYTES]), actor: Actor::Server }
 }
 
 /// A job of the project `project`, made at `created_at` milliseconds.

@@ -1,4 +1,4 @@
-//! Writes down who changed what.
+//! Writes down who did what.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use super::JobsError;
 use crate::domain::audit::{Actor, AuditEntry, AuditKind};
 use crate::domain::clock::{Clock, Random};
 use crate::domain::id::{EventId, OrganizationId, ProjectId};
-use crate::store::Store;
+use crate::store::{Store, holding};
 
-/// The log of every organisation.
+/// The log of the installation and of every organisation.
 #[derive(Clone)]
 pub struct AuditLog {
     store: Arc<dyn Store>,
@@ -19,7 +19,8 @@ pub struct AuditLog {
 /// What was done to what.
 #[derive(Debug, Clone)]
 pub struct Deed {
-    pub organization: OrganizationId,
+    /// `None`: to the installation.
+    pub organization: Option<OrganizationId>,
     pub project: Option<ProjectId>,
     pub kind: AuditKind,
     pub actor: Actor,
@@ -33,8 +34,9 @@ impl AuditLog {
         Self { store, clock, random }
     }
 
-    /// Written before the change is answered: what cannot be written down is not said to be done.
+    /// Belongs inside [`together`](crate::store::together) with what it tells of: neither happens without the other.
     pub async fn note(&self, deed: Deed) -> Result<(), JobsError> {
+        debug_assert!(holding(), "a deed and its entry are one transaction");
         let at = self.clock.now();
         let id = EventId::new(at.0, self.random.id_bytes());
         let Deed { organization, project, kind, actor, subject, detail } = deed;

@@ -9,7 +9,7 @@ use super::recent::Recent;
 use crate::domain::clock::{Clock, Random, UnixMillis};
 use crate::domain::id::KeyId;
 use crate::domain::key::{KEY_RANDOM_BYTES, KeyOwner, KeyRecord, KeyText, Scope};
-use crate::store::Store;
+use crate::store::{Store, once_durable};
 
 /// Resolution of `last_used_at`.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
@@ -149,8 +149,11 @@ impl Keys {
     pub async fn save(&self, record: KeyRecord) -> Result<(), JobsError> {
         let (handle, id) = (record.handle.clone(), record.id);
         self.store.save_key(record).await?;
-        self.by_handle.forget(&handle);
-        self.by_id.forget(&id);
+        let (by_handle, by_id) = (self.by_handle.clone(), self.by_id.clone());
+        once_durable(move || {
+            by_handle.forget(&handle);
+            by_id.forget(&id);
+        });
         Ok(())
     }
 

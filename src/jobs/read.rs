@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{JobView, Jobs, JobsError};
 use crate::domain::asset::{Asset, Variant};
+use crate::domain::audit::{Actor, Authorship};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, ProjectId, VideoId};
 use crate::domain::job::{Job, JobState};
@@ -83,16 +84,22 @@ impl Jobs {
     }
 
     /// Cancels: a waiting job at once, a running one at its next step. A job already cancelled is answered as it is.
-    pub async fn cancel(&self, scope: ProjectScope, video: VideoId) -> Result<JobView, JobsError> {
+    pub async fn cancel(
+        &self,
+        scope: ProjectScope,
+        video: VideoId,
+        actor: Actor,
+    ) -> Result<JobView, JobsError> {
         let jobs = self.clone();
-        let cancelling = self.inner.submissions.spawn(async move { jobs.cancel_whole(scope, video).await });
+        let cancelling =
+            self.inner.submissions.spawn(async move { jobs.cancel_whole(scope, video, actor).await });
         cancelling.await.unwrap_or(Err(JobsError::Draining))
     }
 
     /// Deletes an ended job, its input and its files. [`JobsError::InProgress`] if it has not ended.
-    pub async fn delete(&self, scope: ProjectScope, video: VideoId) -> Result<(), JobsError> {
+    pub async fn delete(&self, scope: ProjectScope, video: VideoId, actor: Actor) -> Result<(), JobsError> {
         let at = self.parts().clock.now();
-        let left = self.parts().store.delete(Reach::Project(scope), video, at).await?;
+        let left = self.parts().store.delete(Reach::Project(scope), video, at, self.by(actor, at)).await?;
         self.parts().scheduler.announce(video);
         self.erase(&left).await;
         Ok(())
@@ -151,10 +158,21 @@ impl Jobs {
         Ok(self.parts().storage.read_link(&content.key, link).await?)
     }
 
-    async fn cancel_whole(&self, scope: ProjectScope, video: VideoId) -> Result<JobView, JobsError> {
+    /// Who it is, for the audit log.
+    pub(super) fn by(&self, actor: Actor, at: UnixMillis) -> Authorship {
+        Authorship { entry: EventId::new(at.0, self.parts().random.id_bytes()), actor }
+    }
+
+    async fn cancel_whole(
+        &self,
+        scope: ProjectScope,
+        video: VideoId,
+        actor: Actor,
+    ) -> Result<JobView, JobsError> {
         let at = self.parts().clock.now();
         let event = EventId::new(at.0, self.parts().random.id_bytes());
-        let change = Change { reach: Reach::Project(scope), video, step: Move::Cancel, at, event };
+        let by = Some(self.by(actor, at));
+        let change = Change { reach: Reach::Project(scope), video, step: Move::Cancel, at, event, by };
         let changed = self.parts().store.change(change).await;
         if let Err(StoreError::Move(BadMove::Ended { state })) = changed {
             return Err(JobsError::NotCancellable(state));

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256 as Hasher};
 use super::{JobView, Jobs, JobsError};
 use crate::domain::asset::InputImage;
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::{FileId, KeyId, ProjectId, VideoId};
+use crate::domain::id::{EventId, FileId, KeyId, ProjectId, VideoId};
 use crate::domain::job::{Job, JobRequest, JobStatus};
 use crate::domain::key::ProjectScope;
 use crate::domain::limits::millis_of;
@@ -118,7 +118,8 @@ impl Jobs {
             forget_before,
         });
         let gates = Gates { reserve_ms: self.promised_ms(&job), ..new.gates };
-        let admission = Admission { job: job.clone(), gates, idempotency };
+        let entry = EventId::new(now.0, self.parts().random.id_bytes());
+        let admission = Admission { job: job.clone(), gates, idempotency, entry };
         let admitted = self.parts().store.admit(admission).await;
         match admitted.map_err(|refusal| self.refused(refusal, &job))? {
             Admitted::Replayed(first) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::submit::REMEMBER_KEYS;
 use super::{Jobs, JobsError};
 use crate::domain::asset::Variant;
+use crate::domain::audit::Actor;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::EventId;
 use crate::domain::key::ProjectScope;
@@ -94,8 +95,14 @@ impl Jobs {
         let expired = self.parts().store.aged(Aged::AssetsExpired(now), BATCH).await?;
         for job in &expired {
             let event = EventId::new(now.0, self.parts().random.id_bytes());
-            let change =
-                Change { reach: Reach::Everywhere, video: job.id, step: Move::Expire, at: now, event };
+            let change = Change {
+                reach: Reach::Everywhere,
+                video: job.id,
+                step: Move::Expire,
+                at: now,
+                event,
+                by: None,
+            };
             tolerate_gone(self.parts().store.change(change).await)?;
         }
         Ok(expired.len() as u32)
@@ -105,7 +112,8 @@ impl Jobs {
         let before = UnixMillis(now.0.saturating_sub(retention.jobs.as_millis() as u64));
         let old = self.parts().store.aged(Aged::Ended(before), BATCH).await?;
         for job in &old {
-            tolerate_gone(self.parts().store.delete(Reach::Everywhere, job.id, now).await)?;
+            let by = self.by(Actor::Server, now);
+            tolerate_gone(self.parts().store.delete(Reach::Everywhere, job.id, now, by).await)?;
         }
         Ok(old.len() as u32)
     }

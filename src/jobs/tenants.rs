@@ -10,7 +10,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::key::ProjectScope;
 use crate::domain::limits::{Allowance, Caps, OrganizationLimits, RateLimit, Window};
 use crate::domain::model::ModelId;
-use crate::store::{ActiveGate, Gates, Owner, SecondsGate, Store};
+use crate::store::{ActiveGate, Gates, Owner, SecondsGate, Store, once_durable};
 
 /// A project as it stands. One that is in no store may do what the server allows by default.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -89,13 +89,15 @@ impl Tenants {
         let caps = before.unwrap_or_default().changed_by(changes);
         let base = if model.is_some() { Allowance::default() } else { self.base };
         self.store.save_rate_limit(RateLimit { project, model, caps }).await?;
-        self.recent.forget(&project);
+        let recent = self.recent.clone();
+        once_durable(move || recent.forget(&project));
         Ok(caps.over(base))
     }
 
     /// Something about projects or organisations was changed here: nothing that was read before is believed.
     pub fn changed(&self) {
-        self.recent.clear();
+        let recent = self.recent.clone();
+        once_durable(move || recent.clear());
     }
 }
 

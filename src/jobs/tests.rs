@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 
 use super::*;
 use crate::domain::asset::Variant;
+use crate::domain::audit::Actor;
 use crate::domain::clock::{Clock, UnixMillis};
 use crate::domain::file::FilePurpose;
 use crate::domain::id::{EventId, KeyId, VideoId};
@@ -62,7 +63,10 @@ impl Bench {
     async fn make(&self, video: VideoId, step: Move) -> Job {
         let at = self.clock.now();
         let event = EventId::new(at.0, [at.0 as u8; 10]);
-        self.store.change(Change { reach: Reach::Everywhere, video, step, at, event }).await.unwrap()
+        self.store
+            .change(Change { reach: Reach::Everywhere, video, step, at, event, by: None })
+            .await
+            .unwrap()
     }
 
     /// As a worker does it.
@@ -80,6 +84,9 @@ impl Bench {
         self.jobs.sweep(&Retention::default()).await.unwrap();
     }
 }
+
+/// Who asks.
+const BY: Actor = Actor::Server;
 
 fn scope() -> ProjectScope {
     sample::scope(1)
@@ -145,12 +152,12 @@ async fn every_job_has_an_input_of_its_own_which_is_erased_with_it() {
     let again = NewJob { input: Some(NewInput::Of(video, image.clone())), ..new_job() };
     let remix = bench.submit(again.clone()).await;
     assert_eq!(bench.jobs.get(scope(), remix).await.unwrap().job.request.input, Some(image));
-    bench.jobs.cancel(scope(), video).await.unwrap();
-    bench.jobs.delete(scope(), video).await.unwrap();
+    bench.jobs.cancel(scope(), video, BY).await.unwrap();
+    bench.jobs.delete(scope(), video, BY).await.unwrap();
     assert_eq!(bench.storage.head(&input_key(video)).await.unwrap(), None);
     assert_eq!(bench.storage.head(&input_key(remix)).await.unwrap(), Some(3));
     assert!(matches!(bench.jobs.submit(scope(), again).await, Err(JobsError::SourceGone)));
-    bench.jobs.cancel(scope(), remix).await.unwrap();
+    bench.jobs.cancel(scope(), remix, BY).await.unwrap();
     bench.clock.pass(Duration::from_secs(31 * 24 * 3600));
     bench.sweep().await;
     assert_eq!(bench.storage.head(&input_key(remix)).await.unwrap(), None);
@@ -208,8 +215,8 @@ async fn a_stranger_sees_nothing() {
     let bench = Bench::new().await;
     let (video, stranger) = (bench.submit(new_job()).await, sample::scope(2));
     assert!(matches!(bench.jobs.get(stranger, video).await, Err(JobsError::NotFound)));
-    assert!(matches!(bench.jobs.cancel(stranger, video).await, Err(JobsError::NotFound)));
-    assert!(matches!(bench.jobs.delete(stranger, video).await, Err(JobsError::NotFound)));
+    assert!(matches!(bench.jobs.cancel(stranger, video, BY).await, Err(JobsError::NotFound)));
+    assert!(matches!(bench.jobs.delete(stranger, video, BY).await, Err(JobsError::NotFound)));
     let content = bench.jobs.content(stranger, video, Variant::Video).await;
     assert!(matches!(content, Err(JobsError::NotFound)));
     let behind = JobQuery { after: Some(video), limit: 1, ..JobQuery::default() };
@@ -221,14 +228,14 @@ async fn cancelling_twice_is_once_and_a_done_job_stays_done() {
     let bench = Bench::new().await;
     let video = bench.submit(new_job()).await;
     for _ in 0..2 {
-        let view = bench.jobs.cancel(scope(), video).await.unwrap();
+        let view = bench.jobs.cancel(scope(), video, BY).await.unwrap();
         assert!(view.job.status.is_cancelled());
     }
     assert_eq!(bench.store.pending_events(10).await.unwrap().len(), 1);
     assert!(matches!(bench.jobs.content(scope(), video, Variant::Video).await, Err(JobsError::NotAvailable)));
     let done = bench.submit(new_job()).await;
     bench.complete(done).await;
-    let refused = bench.jobs.cancel(scope(), done).await;
+    let refused = bench.jobs.cancel(scope(), done, BY).await;
     assert!(matches!(refused, Err(JobsError::NotCancellable(JobState::Completed))));
 }
 
@@ -237,7 +244,7 @@ async fn a_waiter_is_woken_by_the_end() {
     let bench = Bench::new().await;
     let video = bench.submit(new_job()).await;
     let wait = bench.jobs.wait(scope(), video, Duration::from_secs(60));
-    let (view, _) = futures_util::join!(wait, bench.jobs.cancel(scope(), video));
+    let (view, _) = futures_util::join!(wait, bench.jobs.cancel(scope(), video, BY));
     assert!(view.unwrap().job.status.state.is_terminal());
     let other = bench.submit(new_job()).await;
     let view = bench.jobs.wait(scope(), other, Duration::ZERO).await.unwrap();
@@ -271,11 +278,11 @@ async fn content_is_there_from_completion_to_expiry() {
 async fn deleting_takes_the_files_and_nothing_that_runs() {
     let bench = Bench::new().await;
     let video = bench.submit(new_job()).await;
-    assert!(matches!(bench.jobs.delete(scope(), video).await, Err(JobsError::InProgress)));
+    assert!(matches!(bench.jobs.delete(scope(), video, BY).await, Err(JobsError::InProgress)));
     let key = bench.complete(video).await;
-    bench.jobs.delete(scope(), video).await.unwrap();
+    bench.jobs.delete(scope(), video, BY).await.unwrap();
     assert_eq!(bench.storage.head(&key).await.unwrap(), None);
-    assert!(matches!(bench.jobs.delete(scope(), video).await, Err(JobsError::NotFound)));
+    assert!(matches!(bench.jobs.delete(scope(), video, BY).await, Err(JobsError::NotFound)));
     let far = UnixMillis(u64::MAX >> 1);
     assert_eq!(bench.store.garbage(far, 10).await.unwrap(), []);
 }
@@ -286,8 +293,9 @@ async fn a_key_opens_until_it_is_revoked_or_too_old() {
     let random: Arc<dyn Random> = Arc::new(TestRandom::default());
     let clock: Arc<dyn Clock> = bench.clock.clone();
     let keys = Keys::new(bench.store.clone(), clock.clone(), random.clone(), Pepper::new(1, b"p".to_vec()));
-    let first = first_start(&bench.store, &keys, &*clock, &*random).await.unwrap().unwrap();
-    assert!(first_start(&bench.store, &keys, &*clock, &*random).await.unwrap().is_none());
+    let audit = AuditLog::new(bench.store.clone(), clock.clone(), random.clone());
+    let first = first_start(&bench.store, &keys, &audit, &*clock, &*random, BY).await.unwrap().unwrap();
+    assert!(first_start(&bench.store, &keys, &audit, &*clock, &*random, BY).await.unwrap().is_none());
     let record = keys.check(&first.key).await.unwrap().unwrap();
     assert!(matches!(record.owner, KeyOwner::Project { scope, .. } if scope == first.scope));
     assert_eq!(bench.store.key(record.id).await.unwrap().unwrap().last_used_at, Some(clock.now()));

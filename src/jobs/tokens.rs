@@ -19,7 +19,7 @@ use crate::domain::clock::{Clock, Random, UnixMillis};
 use crate::domain::id::{KeyId, OrganizationId, ProjectId, SigningKeyId, VideoId};
 use crate::domain::key::{KeyOwner, KeyRecord, Scope};
 use crate::domain::token::{SigningKey, TokenAlgorithm};
-use crate::store::Store;
+use crate::store::{Store, once_durable};
 
 /// The longest life of any token.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(3600);
@@ -258,7 +258,8 @@ impl Tokens {
         let id = SigningKeyId::new(now.0, self.random.id_bytes());
         let key = SigningKey { id, algorithm: TokenAlgorithm::EdDsa, created_at: now, retires_at: None };
         self.store.save_signing_key(key.clone()).await?;
-        self.signing_keys.clear();
+        let read = self.signing_keys.clone();
+        once_durable(move || read.clear());
         Ok(key)
     }
 

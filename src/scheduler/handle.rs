@@ -331,7 +331,7 @@ impl Inner {
     pub(super) async fn change(&self, video: VideoId, step: Move) -> Result<Job, StoreError> {
         let at = self.parts.clock.now();
         let event = EventId::new(at.0, self.parts.random.id_bytes());
-        self.parts.store.change(Change { reach: Reach::Everywhere, video, step, at, event }).await
+        self.parts.store.change(Change { reach: Reach::Everywhere, video, step, at, event, by: None }).await
     }
 
     /// Stands a job in line.

@@ -65,7 +65,12 @@ impl Bench {
         let created = self.clock.now().0 - 1000 + number;
         let job = sample::job(project, created);
         self.store
-            .admit(Admission { job: job.clone(), gates: Gates::default(), idempotency: None })
+            .admit(Admission {
+                entry: sample::entry(&job),
+                job: job.clone(),
+                gates: Gates::default(),
+                idempotency: None,
+            })
             .await
             .unwrap();
         self.scheduler.submitted(&job);
@@ -313,6 +318,7 @@ async fn a_running_job_hears_of_its_cancellation_with_the_next_heartbeat() {
         step: crate::domain::moves::Move::Cancel,
         at: bench.clock.now(),
         event: crate::domain::id::EventId::new(1, [0; 10]),
+        by: None,
     };
     bench.scheduler.cancelled(&bench.store.change(change).await.unwrap());
     assert!(bench.beat(worker, &lease, 1).await.unwrap().cancel);

@@ -84,7 +84,15 @@ async fn bytes_are_garbage_until_a_record_names_them(store: &dyn Store) {
     };
     let mut job = job;
     job.request.input = Some(picture);
-    store.admit(Admission { job: job.clone(), gates: Gates::default(), idempotency: None }).await.unwrap();
+    store
+        .admit(Admission {
+            entry: sample::entry(&job),
+            job: job.clone(),
+            gates: Gates::default(),
+            idempotency: None,
+        })
+        .await
+        .unwrap();
     assert_eq!(due().await.unwrap(), []);
     let event = crate::domain::id::EventId::new(1, [0; ID_RANDOM_BYTES]);
     let cancel = Change {
@@ -93,9 +101,11 @@ async fn bytes_are_garbage_until_a_record_names_them(store: &dyn Store) {
         step: crate::domain::moves::Move::Cancel,
         at: UnixMillis(2000),
         event,
+        by: None,
     };
     store.change(cancel).await.unwrap();
-    let left = store.delete(Reach::Everywhere, job.id, UnixMillis(3000)).await.unwrap();
+    let left =
+        store.delete(Reach::Everywhere, job.id, UnixMillis(3000), sample::by_server(3000, 9)).await.unwrap();
     assert_eq!(left, [Garbage { due: UnixMillis(3000), ..reserved(input) }]);
     assert_eq!(due().await.unwrap(), left);
 }

@@ -3,6 +3,7 @@
 //!
 //! Two implementers: [`Sqlite`], and [`Memory`], the model that it is compared with in `suite`.
 
+mod audit_chains;
 mod error;
 mod files;
 #[cfg(test)]
@@ -25,10 +26,11 @@ mod webhooks_suite;
 
 use std::pin::Pin;
 
+pub use audit_chains::{FollowedChain, follow_chains};
 pub use error::StoreError;
 pub use files::{FilePage, FileQuery, FileStore};
 pub use garbage::{Garbage, Left};
-pub use held::{HeldWrites, hold_back};
+pub use held::{HeldStore, HeldWrites, hold_back, holding, once_durable, together};
 pub use memory::{Asked, Memory};
 pub use query::{
     ActiveGate, Admission, Admitted, Aged, Change, Gates, Idempotency, JobFilter, JobPage, JobQuery, Order,
@@ -40,6 +42,7 @@ pub use tenants::{
 };
 pub use webhooks::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, EndpointStore};
 
+use crate::domain::audit::Authorship;
 use crate::domain::clock::UnixMillis;
 use crate::domain::estimate::Estimate;
 use crate::domain::event::Event;
@@ -65,6 +68,7 @@ pub trait Store:
     + AnswerStore
     + EndpointStore
     + DeliveryStore
+    + HeldStore
 {
 }
 
@@ -81,15 +85,18 @@ impl<T> Store for T where
         + AnswerStore
         + EndpointStore
         + DeliveryStore
+        + HeldStore
 {
 }
 
 /// The jobs.
 pub trait JobStore: Send + Sync {
-    /// Admits a job together with its idempotency key, or neither. Its input is no garbage any more.
+    /// Admits a job together with its idempotency key and its entry in the audit log, or none of them.
+    /// Its input is no garbage any more.
     fn admit(&self, admission: Admission) -> Pending<'_, Admitted>;
 
-    /// Makes a move. In the same transaction: the event, and at the end of a job its booking. Answers the job after it.
+    /// Makes a move. In the same transaction: the event, the entry in the audit log if somebody did it and it changed
+    /// something, and at the end of a job its booking. Answers the job after it.
     fn change(&self, change: Change) -> Pending<'_, Job>;
 
     /// The job, if it exists within reach.
@@ -108,7 +115,13 @@ pub trait JobStore: Send + Sync {
     fn aged(&self, aged: Aged, limit: u32) -> Pending<'_, Vec<Job>>;
 
     /// Forgets an ended job; its bookings and events stay. Answers what it left, which is garbage now.
-    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Vec<Garbage>>;
+    fn delete(
+        &self,
+        reach: Reach,
+        video: VideoId,
+        at: UnixMillis,
+        by: Authorship,
+    ) -> Pending<'_, Vec<Garbage>>;
 }
 
 /// Bytes to remove.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::domain::audit::{Actor, AuditEntry, AuditKind, Authorship};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, OrganizationId, ProjectId, VideoId};
-use crate::domain::job::{Job, JobState};
+use crate::domain::job::{Job, JobState, JobStatus};
 use crate::domain::key::ProjectScope;
 use crate::domain::limits::Window;
 use crate::domain::model::ModelId;
@@ -26,6 +27,8 @@ pub struct Admission {
     pub job: Job,
     pub gates: Gates,
     pub idempotency: Option<Idempotency>,
+    /// The id of the entry in the audit log.
+    pub entry: EventId,
 }
 
 /// What must have room for a job, and what is kept free for it until it ends.
@@ -106,6 +109,25 @@ pub struct Change {
     pub at: UnixMillis,
     /// The id of the event, should the move be worth one.
     pub event: EventId,
+    /// Who asked for it; `None`: it is the course of things, which no audit log is about.
+    pub by: Option<Authorship>,
+}
+
+impl Admission {
+    /// What the audit log says of it.
+    pub(super) fn noted(&self) -> AuditEntry {
+        let by = Authorship { entry: self.entry, actor: Actor::Key(self.job.key) };
+        AuditEntry::of_job(&self.job, AuditKind::VideoCreated, by, self.job.created_at)
+    }
+}
+
+impl Change {
+    /// What the audit log says of it, if it made that job of the one before.
+    pub(super) fn noted(&self, before: &JobStatus, job: &Job) -> Option<AuditEntry> {
+        let told = |status: &JobStatus| (status.state, status.cancel_requested);
+        let by = self.by.filter(|_| told(before) != told(&job.status))?;
+        Some(AuditEntry::of_job(job, AuditKind::VideoCancelled, by, self.at))
+    }
 }
 
 /// Newest or oldest first.

@@ -18,7 +18,7 @@ fn event(number: u64) -> EventId {
 }
 
 fn admission(job: Job) -> Admission {
-    Admission { job, gates: Gates::default(), idempotency: None }
+    Admission { entry: sample::entry(&job), job, gates: Gates::default(), idempotency: None }
 }
 
 /// As many active jobs of the project.
@@ -28,7 +28,7 @@ fn at_most(active: Option<u32>) -> Gates {
 }
 
 fn change(video: VideoId, at: u64, step: Move) -> Change {
-    Change { reach: Reach::Everywhere, video, step, at: UnixMillis(at), event: event(at) }
+    Change { reach: Reach::Everywhere, video, step, at: UnixMillis(at), event: event(at), by: None }
 }
 
 async fn an_end_writes_everything_at_once(store: &dyn Store) {
@@ -63,7 +63,10 @@ async fn a_foreign_job_does_not_exist(store: &dyn Store) {
     assert_eq!(store.job(stranger, job.id).await.unwrap(), None);
     let cancel = Change { reach: stranger, ..change(job.id, 2000, Move::Cancel) };
     assert!(matches!(store.change(cancel).await, Err(StoreError::NotFound)));
-    assert!(matches!(store.delete(stranger, job.id, UnixMillis(1)).await, Err(StoreError::NotFound)));
+    assert!(matches!(
+        store.delete(stranger, job.id, UnixMillis(1), sample::by_server(1, 9)).await,
+        Err(StoreError::NotFound)
+    ));
     assert_eq!(store.events(stranger, job.id).await.unwrap(), []);
     let page = JobQuery { after: Some(job.id), limit: 5, ..JobQuery::default() };
     assert!(matches!(store.jobs(sample::scope(2), page.clone()).await, Err(StoreError::NotFound)));
@@ -81,7 +84,7 @@ async fn a_repeated_key_gives_the_first_job(store: &dyn Store) {
     };
     let first = sample::job(1, 1000);
     let admit = |job: Job, idempotency, most: Option<u32>| {
-        store.admit(Admission { job, gates: at_most(most), idempotency })
+        store.admit(Admission { gates: at_most(most), idempotency, ..admission(job) })
     };
     assert_eq!(admit(first.clone(), used("k", "a", 0), Some(1)).await.unwrap(), Admitted::New);
     let again = admit(sample::job(1, 2000), used("k", "a", 0), Some(1)).await.unwrap();
@@ -109,7 +112,10 @@ async fn a_page_goes_on_behind_a_deleted_job(store: &dyn Store) {
     let times = |page: &JobPage| page.jobs.iter().map(|job| job.created_at.0).collect::<Vec<_>>();
     let newest = page(None, Order::Newest, 2).await.unwrap();
     assert_eq!((times(&newest), newest.has_more), (vec![3000, 2000], true));
-    let gone = store.delete(Reach::Everywhere, sample::job(1, 2000).id, UnixMillis(4000)).await.unwrap();
+    let gone = store
+        .delete(Reach::Everywhere, sample::job(1, 2000).id, UnixMillis(4000), sample::by_server(4000, 9))
+        .await
+        .unwrap();
     assert_eq!(gone, [], "a job without input and assets leaves nothing");
     let rest = page(Some(2000), Order::Newest, 2).await.unwrap();
     assert_eq!((times(&rest), rest.has_more), (vec![1000], false));
@@ -148,11 +154,7 @@ async fn seconds_are_promised_and_then_charged(store: &dyn Store) {
     let gate =
         |owner, most_ms| SecondsGate { owner, model: None, window: Window::day(UnixMillis(1000)), most_ms };
     let admit = |job: Job, reserve_ms, seconds| {
-        store.admit(Admission {
-            job,
-            gates: Gates { active: vec![], seconds, reserve_ms },
-            idempotency: None,
-        })
+        store.admit(Admission { gates: Gates { active: vec![], seconds, reserve_ms }, ..admission(job) })
     };
     admit(first.clone(), 2000, vec![gate(project, 2000), gate(organization, 3000)]).await.unwrap();
     let refused = admit(second.clone(), 1001, vec![gate(organization, 3000)]).await;
@@ -333,20 +335,20 @@ async fn perform(store: &dyn Store, operation: &Operation, at: u64) -> String {
             let seconds =
                 most.map(|most_ms| SecondsGate { owner, model, window, most_ms }).into_iter().collect();
             let gates = Gates { seconds, reserve_ms: reserve, ..at_most(max_active) };
-            told(store.admit(Admission { job, gates, idempotency }).await)
+            let entry = EventId::new(at, [1; ID_RANDOM_BYTES]);
+            told(store.admit(Admission { job, gates, idempotency, entry }).await)
         }
         Operation::Change { reach: by, slot, kind, behind, percent } => {
             let video = slot_job(slot).id;
             let job = store.job(Reach::Everywhere, video).await.unwrap();
             let epoch = job.map_or(0, |job| job.status.epoch).saturating_sub(behind.saturating_sub(1));
-            told(
-                store
-                    .change(Change { reach: reach(by), ..change(video, at, step(kind, epoch, percent, at)) })
-                    .await,
-            )
+            let change = change(video, at, step(kind, epoch, percent, at));
+            let author = Some(sample::by_server(at, 2));
+            told(store.change(Change { reach: reach(by), by: author, ..change }).await)
         }
         Operation::Delete { reach: by, slot } => {
-            told(store.delete(reach(by), slot_job(slot).id, UnixMillis(at)).await)
+            let author = sample::by_server(at, 3);
+            told(store.delete(reach(by), slot_job(slot).id, UnixMillis(at), author).await)
         }
         Operation::List { project, after, limit, newest, failed } => {
             let query = JobQuery {
@@ -385,12 +387,13 @@ async fn contents(store: &dyn Store) -> String {
     }
     tallies.push(store.tally(Owner::Organization(query.organization), UnixMillis(3000)).await.unwrap());
     format!(
-        "{jobs:?} {tallies:?} {:?} {:?} {:?} {:?} {:?}",
+        "{jobs:?} {tallies:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         store.unfinished().await.unwrap(),
         store.pending_events(1000).await.unwrap(),
         store.usage(query).await.unwrap(),
         store.garbage(far, 1000).await.unwrap(),
         store.aged(Aged::Ended(far), 1000).await.unwrap(),
+        store.audit_heads().await.unwrap(),
     )
 }
 

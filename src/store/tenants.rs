@@ -1,8 +1,9 @@
 //! What is kept of tenants: organisations, projects, service accounts, keys, limits, the audit log, signing keys,
 //! and answers to be repeated.
 
-use super::{HeldWrites, Order, Pending};
+use super::{Order, Pending};
 use crate::domain::audit::{AuditEntry, AuditKind};
+use crate::domain::audit_chain::{AuditChain, ChainHead, ChainRow};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, KeyId, OrganizationId, ProjectId, ServiceAccountId};
 use crate::domain::key::KeyRecord;
@@ -62,13 +63,20 @@ pub trait KeyStore: Send + Sync {
     fn save_signing_key(&self, key: SigningKey) -> Pending<'_, ()>;
 }
 
-/// What was changed by whom. Nothing here is ever changed or deleted.
+/// What was done by whom. Nothing here is ever changed or deleted, and every entry is sealed with the one before it.
 pub trait AuditStore: Send + Sync {
+    /// Adds an entry to the end of its chain.
     fn record(&self, entry: AuditEntry) -> Pending<'_, ()>;
 
-    /// A page of an organisation's log, and whether another follows.
+    /// A page of an organisation's log, or of what belongs to none, and whether another follows.
     /// [`StoreError::NotFound`](super::StoreError::NotFound) if `after` is no entry of it.
-    fn audit(&self, organization: OrganizationId, query: AuditQuery) -> Pending<'_, AuditPage>;
+    fn audit(&self, organization: Option<OrganizationId>, query: AuditQuery) -> Pending<'_, AuditPage>;
+
+    /// The ends of all chains, as they were noted beside the entries.
+    fn audit_heads(&self) -> Pending<'_, Vec<ChainHead>>;
+
+    /// Up to `limit` entries of a chain behind the place `after`, in order.
+    fn audit_rows(&self, chain: AuditChain, after: u64, limit: u32) -> Pending<'_, Vec<ChainRow>>;
 }
 
 /// Answers to requests that may be sent again, by owner, route and idempotency key.
@@ -76,8 +84,8 @@ pub trait AnswerStore: Send + Sync {
     /// The answer given at `not_before` or later.
     fn answer(&self, to: AnswerKey, not_before: UnixMillis) -> Pending<'_, Option<Answer>>;
 
-    /// Keeps an answer in place of an older one, in one transaction with the writes that were held back for it.
-    fn keep_answer(&self, to: AnswerKey, answer: Answer, held: HeldWrites) -> Pending<'_, ()>;
+    /// Keeps an answer in place of an older one.
+    fn keep_answer(&self, to: AnswerKey, answer: Answer) -> Pending<'_, ()>;
 }
 
 /// Whose keys.

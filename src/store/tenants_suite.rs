@@ -2,15 +2,21 @@
 
 use std::fmt::Debug;
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::domain::audit::{Actor, AuditEntry, AuditKind};
+use crate::domain::audit_chain::{AuditChain, ChainHead};
+use crate::domain::failure::FailureCode;
 use crate::domain::id::{ID_RANDOM_BYTES, KeyId, OrganizationId, ProjectId, ServiceAccountId, SigningKeyId};
+use crate::domain::job::JobError;
 use crate::domain::key::{KeyOwner, KeyRecord, Scope};
 use crate::domain::limits::{Cap, Caps, OrganizationLimits, RateLimit};
 use crate::domain::model::ModelId;
+use crate::domain::moves::Move;
 use crate::domain::sample;
 use crate::domain::tenant::{Organization, Project, ServiceAccount};
 use crate::domain::token::{SigningKey, TokenAlgorithm};
@@ -43,7 +49,7 @@ fn key(number: u64, owner: KeyOwner) -> KeyRecord {
 fn entry(owner: u64, number: u64, kind: AuditKind) -> AuditEntry {
     AuditEntry {
         id: EventId::new(number, [0; ID_RANDOM_BYTES]),
-        organization: organization(owner),
+        organization: Some(organization(owner)),
         project: number.is_multiple_of(2).then(|| project(number % 3)),
         kind,
         actor: Actor::Key(KeyId::new(1, [0; ID_RANDOM_BYTES])),
@@ -119,7 +125,7 @@ async fn an_audit_log_only_grows(store: &dyn Store) {
     assert!(matches!(store.record(entry(1, 3, AuditKind::ALL[5])).await, Err(StoreError::Exists)));
     store.record(entry(2, 9, AuditKind::ALL[0])).await.unwrap();
     let numbers = async |query: AuditQuery| {
-        let page = store.audit(organization(1), AuditQuery { limit: 3, ..query }).await.unwrap();
+        let page = store.audit(Some(organization(1)), AuditQuery { limit: 3, ..query }).await.unwrap();
         (page.entries.iter().map(|entry| entry.at.0).collect::<Vec<_>>(), page.has_more)
     };
     assert_eq!(numbers(AuditQuery::default()).await, (vec![5, 4, 3], true));
@@ -133,7 +139,7 @@ async fn an_audit_log_only_grows(store: &dyn Store) {
     let order = Order::Oldest;
     assert_eq!(numbers(AuditQuery { order, from, to, ..AuditQuery::default() }).await, (vec![2, 3], false));
     let foreign = AuditQuery { after: Some(entry(2, 9, AuditKind::ALL[0]).id), ..AuditQuery::default() };
-    assert!(matches!(store.audit(organization(1), foreign).await, Err(StoreError::NotFound)));
+    assert!(matches!(store.audit(Some(organization(1)), foreign).await, Err(StoreError::NotFound)));
 }
 
 fn asked(number: u64) -> AnswerKey {
@@ -149,36 +155,115 @@ fn answer(at: u64) -> Answer {
 }
 
 async fn an_answer_is_kept_for_a_while(store: &dyn Store) {
-    store.keep_answer(asked(1), answer(1000), HeldWrites::default()).await.unwrap();
+    store.keep_answer(asked(1), answer(1000)).await.unwrap();
     let found = async |number, since| store.answer(asked(number), UnixMillis(since)).await.unwrap();
     assert_eq!(found(1, 1000).await, Some(answer(1000)));
     assert_eq!((found(1, 1001).await, found(3, 0).await), (None, None));
-    store.keep_answer(asked(1), answer(2000), HeldWrites::default()).await.unwrap();
+    store.keep_answer(asked(1), answer(2000)).await.unwrap();
     assert_eq!(found(1, 1001).await, Some(answer(2000)));
     let before = UnixMillis(2001);
     store.trim(Trim { idempotency_keys: before, events: before, deleted: before }).await.unwrap();
     assert_eq!(found(1, 0).await, None);
 }
 
-async fn what_is_held_back_comes_with_the_answer_or_never(store: &dyn Store) {
+async fn what_is_held_back_comes_together_or_never(store: &dyn Store) {
     let organization = organization(1);
     let own = KeyOwner::Admin { organization };
-    let log = async || store.audit(organization, AuditQuery { limit: 9, ..AuditQuery::default() }).await;
-    let deed = async |number| {
-        store.save_key(key(number, own)).await?;
-        store.record(entry(1, number, AuditKind::ALL[0])).await
+    let log =
+        async || store.audit(Some(organization), AuditQuery { limit: 9, ..AuditQuery::default() }).await;
+    let deed = async |number, last| {
+        together(store, async {
+            store.save_key(key(number, own)).await?;
+            let noted = together(store, store.record(entry(1, number, AuditKind::ALL[0]))).await;
+            assert_eq!(log().await.unwrap().entries, [], "nothing is written before all is known");
+            noted.and(last)
+        })
+        .await
     };
-    let (done, dropped) = hold_back(deed(1)).await;
-    done.unwrap();
-    drop(dropped);
-    let (done, held) = hold_back(deed(2)).await;
-    done.unwrap();
+    let told = Arc::new(AtomicU64::new(0));
+    let tell = || {
+        let told = told.clone();
+        once_durable(move || told.store(told.load(Ordering::Relaxed) + 1, Ordering::Relaxed));
+    };
+    assert!(matches!(deed(1, Err(StoreError::NotEnded)).await, Err(StoreError::NotEnded)));
+    let (answered, held) = hold_back(async {
+        tell();
+        deed(2, Ok(())).await?;
+        store.keep_answer(asked(1), answer(1000)).await
+    })
+    .await;
+    answered.unwrap();
     assert_eq!(store.keys(KeysOf::Organization(organization)).await.unwrap(), []);
-    assert_eq!(log().await.unwrap().entries, []);
-    store.keep_answer(asked(1), answer(1000), held).await.unwrap();
+    assert_eq!((log().await.unwrap().entries, told.load(Ordering::Relaxed)), (vec![], 0));
+    store.commit(held).await.unwrap();
     assert_eq!(store.keys(KeysOf::Organization(organization)).await.unwrap(), [key(2, own)]);
-    assert_eq!(log().await.unwrap().entries, [entry(1, 2, AuditKind::ALL[0])]);
+    let entries = [entry(1, 2, AuditKind::ALL[0])];
+    assert_eq!((log().await.unwrap().entries, told.load(Ordering::Relaxed)), (entries.to_vec(), 1));
     assert_eq!(store.answer(asked(1), UnixMillis(0)).await.unwrap(), Some(answer(1000)));
+
+    let twice = together(store, async {
+        tell();
+        store.save_key(key(3, own)).await?;
+        store.record(entries[0].clone()).await
+    });
+    assert!(matches!(twice.await, Err(StoreError::Exists)), "a refusal is told as what it is");
+    assert_eq!(store.keys(KeysOf::Organization(organization)).await.unwrap(), [key(2, own)]);
+    assert_eq!((log().await.unwrap().entries, told.load(Ordering::Relaxed)), (entries.to_vec(), 1));
+}
+
+async fn every_entry_is_sealed_with_the_one_before_it(store: &dyn Store) {
+    let job = sample::job(1, 1000);
+    let (entry_id, change) = (sample::entry(&job), |at, step, by| {
+        let event = EventId::new(at, [5; ID_RANDOM_BYTES]);
+        store.change(Change { reach: Reach::Everywhere, video: job.id, step, at: UnixMillis(at), event, by })
+    });
+    let gates = Gates::default();
+    store.admit(Admission { job: job.clone(), gates, idempotency: None, entry: entry_id }).await.unwrap();
+    change(1001, Move::Claim { holder: sample::holder("cpu") }, None).await.unwrap();
+    change(1002, Move::Cancel, Some(sample::by_server(1002, 6))).await.unwrap();
+    change(1003, Move::Cancel, Some(sample::by_server(1003, 6))).await.unwrap();
+    let error = JobError::new(FailureCode::Cancelled);
+    let ended = Move::Fail { epoch: 1, error, spent: Default::default() };
+    change(1004, ended, None).await.unwrap();
+    store.delete(Reach::Everywhere, job.id, UnixMillis(1005), sample::by_server(1005, 6)).await.unwrap();
+    store
+        .record(AuditEntry { organization: None, project: None, ..entry(1, 7, AuditKind::ConfigChanged) })
+        .await
+        .unwrap();
+    store.record(AuditEntry { project: None, ..entry(1, 8, AuditKind::TokenCreated) }).await.unwrap();
+
+    let heads = store.audit_heads().await.unwrap();
+    let chains = [
+        AuditChain::Installation,
+        AuditChain::Organization(job.organization),
+        AuditChain::Project(job.project),
+    ];
+    assert_eq!(
+        heads.iter().map(|head| (head.chain, head.number)).collect::<Vec<_>>(),
+        chains.into_iter().zip([1, 1, 3]).collect::<Vec<_>>()
+    );
+    for head in heads {
+        let rows = store.audit_rows(head.chain, 0, 100).await.unwrap();
+        assert_eq!(rows.iter().try_fold(ChainHead::start(head.chain), ChainHead::followed_by), Ok(head));
+        assert_eq!(store.audit_rows(head.chain, 1, 1).await.unwrap(), rows.get(1..2).unwrap_or_default());
+    }
+    let query = AuditQuery { limit: 9, order: Order::Oldest, ..AuditQuery::default() };
+    let page = store
+        .audit(Some(job.organization), AuditQuery { projects: vec![job.project], ..query.clone() })
+        .await
+        .unwrap();
+    let told = page.entries.iter().map(|entry| (entry.kind, entry.actor, entry.at.0)).collect::<Vec<_>>();
+    assert_eq!(
+        told,
+        [
+            (AuditKind::VideoCreated, Actor::Key(job.key), 1000),
+            (AuditKind::VideoCancelled, Actor::Server, 1002),
+            (AuditKind::VideoDeleted, Actor::Server, 1005),
+        ],
+        "what changes nothing, and what nobody asked for, is not in it"
+    );
+    let page = store.audit(None, query).await.unwrap();
+    assert_eq!(page.entries.iter().map(|entry| entry.kind).collect::<Vec<_>>(), [AuditKind::ConfigChanged]);
 }
 
 async fn signing_keys_are_kept_in_order(store: &dyn Store) {
@@ -199,7 +284,8 @@ history::both_stores! {
     limits_are_kept_by_model
     an_audit_log_only_grows
     an_answer_is_kept_for_a_while
-    what_is_held_back_comes_with_the_answer_or_never
+    what_is_held_back_comes_together_or_never
+    every_entry_is_sealed_with_the_one_before_it
     signing_keys_are_kept_in_order
 }
 
@@ -294,7 +380,7 @@ async fn perform(store: &dyn Store, operation: &Operation, at: u64) -> String {
                 kinds: kind.map(|kind| AuditKind::ALL[kind]).into_iter().collect(),
                 ..AuditQuery::default()
             };
-            told(store.audit(organization(owner), query).await)
+            told(store.audit(Some(organization(owner)), query).await)
         }
         Operation::Keep { number } => {
             let account = ServiceAccount {
@@ -303,8 +389,11 @@ async fn perform(store: &dyn Store, operation: &Operation, at: u64) -> String {
                 name: "made with the answer".to_owned(),
                 created_at: UnixMillis(1),
             };
-            let (made, held) = hold_back(store.save_account(account)).await;
-            told(made) + &told(store.keep_answer(asked(number), answer(at), held).await)
+            let answered = async {
+                store.save_account(account).await?;
+                store.keep_answer(asked(number), answer(at)).await
+            };
+            told(together(store, answered).await)
         }
         Operation::Answer { number, ago } => told(store.answer(asked(number), UnixMillis(at - ago)).await),
         Operation::Trim { ago } => {
@@ -323,8 +412,9 @@ async fn contents(store: &dyn Store) -> String {
         told += &format!("{:?}", store.keys(KeysOf::Organization(organization(owner))).await.unwrap());
         told += &format!("{:?}", store.accounts(project(owner)).await.unwrap());
         told += &format!("{:?}", store.rate_limits(project(owner)).await.unwrap());
-        told += &format!("{:?}", store.audit(organization(owner), query).await.unwrap());
+        told += &format!("{:?}", store.audit(Some(organization(owner)), query).await.unwrap());
     }
+    told += &format!("{:?}", store.audit_heads().await.unwrap());
     told
 }
 

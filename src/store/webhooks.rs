@@ -17,13 +17,13 @@ pub trait EndpointStore: Send + Sync {
     /// [`super::StoreError::Exists`] if there is one of that id.
     fn add_endpoint(&self, endpoint: Endpoint) -> Pending<'_, ()>;
 
-    /// Makes the change and answers the endpoint after it.
+    /// [`super::StoreError::NotFound`] if the project has none of that id.
     fn change_endpoint(
         &self,
         project: ProjectId,
         endpoint: EndpointId,
         change: EndpointChange,
-    ) -> Pending<'_, Endpoint>;
+    ) -> Pending<'_, ()>;
 
     /// Forgets it and all that was on its way to it.
     fn remove_endpoint(&self, project: ProjectId, endpoint: EndpointId) -> Pending<'_, ()>;

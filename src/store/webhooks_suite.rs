@@ -115,7 +115,9 @@ async fn an_endpoint_belongs_to_its_project(store: &dyn Store) {
     ));
     assert_eq!(store.delivery(project(2), on_its_way.id).await.unwrap(), None);
 
-    let off = store.change_endpoint(project(1), id, edit).await.unwrap();
+    let mut off = mine;
+    off.apply(edit.clone());
+    store.change_endpoint(project(1), id, edit).await.unwrap();
     assert_eq!(store.endpoints(project(1)).await.unwrap(), [off]);
     assert_eq!(store.claim_deliveries(claim(10, 9)).await.unwrap(), [], "it waits while the endpoint is off");
     store.change_endpoint(project(1), id, EndpointChange::Edit(target(true))).await.unwrap();

@@ -17,7 +17,7 @@ use crate::domain::webhook::{
     Delivery, Endpoint, EndpointChange, EndpointTarget, Health, MAX_ENDPOINTS, Receiver, SigningSecrets,
 };
 use crate::net::{Purpose, Refusal};
-use crate::store::{DeliveryPage, DeliveryQuery, StoreError};
+use crate::store::{DeliveryPage, DeliveryQuery, StoreError, once_durable};
 
 /// The verbs; clones share everything.
 #[derive(Clone)]
@@ -101,19 +101,22 @@ impl Webhooks {
         if let Some(url) = &edit.url {
             self.check_callback(url).await?;
         }
-        let before = self.get(project, id).await?.target;
+        let endpoint = self.get(project, id).await?;
+        let before = endpoint.target.clone();
         let target = EndpointTarget {
             url: edit.url.unwrap_or(before.url),
             events: edit.events.unwrap_or(before.events),
             description: edit.description.or(before.description),
             enabled: edit.enabled.unwrap_or(before.enabled),
         };
-        let after = self.courier.store.change_endpoint(project, id, EndpointChange::Edit(target)).await?;
-        self.wake.notify_one();
+        let after = self.change(endpoint, EndpointChange::Edit(target)).await?;
+        let wake = self.wake.clone();
+        once_durable(move || wake.notify_one());
         Ok(after)
     }
 
     pub async fn remove(&self, project: ProjectId, id: EndpointId) -> Result<(), WebhookError> {
+        self.get(project, id).await?;
         Ok(self.courier.store.remove_endpoint(project, id).await?)
     }
 
@@ -128,8 +131,15 @@ impl Webhooks {
         let sealed = self.courier.secrets.seal(&id.to_string(), &secret, &*self.courier.random);
         let overlap_until = self.courier.clock.now().after(overlap);
         let change = EndpointChange::Rotate { secret: sealed, overlap_until };
-        let endpoint = self.courier.store.change_endpoint(project, id, change).await?;
+        let endpoint = self.change(self.get(project, id).await?, change).await?;
         Ok(Revealed { of: endpoint, secret })
+    }
+
+    /// The endpoint as the change makes it.
+    async fn change(&self, mut endpoint: Endpoint, change: EndpointChange) -> Result<Endpoint, WebhookError> {
+        self.courier.store.change_endpoint(endpoint.project, endpoint.id, change.clone()).await?;
+        endpoint.apply(change);
+        Ok(endpoint)
     }
 
     /// The secret that signs callbacks, if nobody has seen it yet.

@@ -286,6 +286,45 @@ async fn every_change_is_written_down() {
 }
 
 #[tokio::test]
+async fn what_is_done_to_jobs_is_listed_when_it_is_asked_for() {
+    let app = TestApp::start().await;
+    let admin = admin(&app, vec![Scope::All]).await;
+    let project = project(&admin, "demo").await;
+    let account = account(&admin, &project).await;
+    let client = app.client_with(account["api_key"]["value"].as_str().unwrap());
+    let id = client.submit().await;
+    client.post_empty(&format!("/v1/videos/{id}/cancel")).await;
+    client.post_empty(&format!("/v1/videos/{id}/cancel")).await;
+    client.delete(&format!("/v1/videos/{id}")).await;
+    let waiting = client.submit().await;
+    admin.post_empty(&format!("{PROJECTS}/{project}/archive")).await;
+
+    let log = "/v1/organization/audit_logs";
+    let about_jobs = "event_types[]=video.created&event_types[]=video.cancelled&event_types[]=video.deleted";
+    let page = admin.get(&format!("{log}?order=asc&{about_jobs}")).await.json();
+    let told = |entry: &Value| {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(&entry["type"]), text(&entry["resource_id"]), text(&entry["actor"]["api_key"]["id"]))
+    };
+    let told: Vec<_> = page["data"].as_array().unwrap().iter().map(told).collect();
+    let key = account["api_key"]["id"].as_str().unwrap();
+    let deeds = |kind: &str, id: &str| (format!("video.{kind}"), id.to_owned());
+    assert_eq!(
+        told.iter().map(|(kind, id, _)| (kind.clone(), id.clone())).collect::<Vec<_>>(),
+        [
+            deeds("created", &id),
+            deeds("cancelled", &id),
+            deeds("deleted", &id),
+            deeds("created", &waiting),
+            deeds("cancelled", &waiting)
+        ]
+    );
+    assert!(told[..4].iter().all(|(_, _, actor)| actor == key) && told[4].2 != key, "{told:?}");
+    let all = admin.get(&format!("{log}?limit=100")).await.json().to_string();
+    assert!(!all.contains("video."), "{all}");
+}
+
+#[tokio::test]
 async fn a_service_account_is_renamed_and_takes_its_keys_with_it() {
     let app = TestApp::start().await;
     let admin = admin(&app, vec![Scope::All]).await;

@@ -28,11 +28,13 @@ pub(crate) struct AuditObject {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct AuditActor {
-    /// `api_key` or `operator`.
+    /// `api_key`, `operator`, `shell` (somebody at the machine) or `server` (by itself).
     #[serde(rename = "type")]
     #[schema(value_type = String, example = "api_key")]
     kind: &'static str,
-    api_key: AuditKey,
+    /// Null without a key.
+    #[schema(required)]
+    api_key: Option<AuditKey>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,14 +66,17 @@ pub(crate) struct AuditLogList {
 impl AuditObject {
     pub(crate) fn new(entry: &AuditEntry) -> Self {
         let (kind, key) = match entry.actor {
-            Actor::Key(key) => ("api_key", key),
-            Actor::Operator(key) => ("operator", key),
+            Actor::Key(key) => ("api_key", Some(key)),
+            Actor::Operator(key) => ("operator", Some(key)),
+            Actor::Shell => ("shell", None),
+            Actor::Server => ("server", None),
         };
+        let api_key = key.map(|key| AuditKey { id: key.to_string(), kind: "service_account" });
         Self {
             id: entry.id.to_string(),
             kind: entry.kind.as_str(),
             effective_at: entry.at.seconds(),
-            actor: AuditActor { kind, api_key: AuditKey { id: key.to_string(), kind: "service_account" } },
+            actor: AuditActor { kind, api_key },
             project: entry.project.map(|id| AuditProject { id: id.to_string() }),
             resource_id: entry.subject.clone(),
             detail: entry.detail.clone(),

@@ -11,9 +11,11 @@ use crate::api::body::{self, Accepts, Fields, Limits};
 use crate::api::dto::{JsonWebKeys, TokenBody, TokenObject};
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::state::Api;
+use crate::domain::audit::AuditKind;
 use crate::domain::id::VideoId;
-use crate::domain::key::{KeyRecord, Scope};
-use crate::jobs::{Audience, LONGEST_LIFE, Rights, TokenTerms};
+use crate::domain::key::{KeyRecord, ProjectScope, Scope};
+use crate::jobs::{Audience, Deed, LONGEST_LIFE, Rights, TokenTerms};
+use crate::store::together;
 
 /// Seconds that a token may live, and how long it does unless asked otherwise: a page that is left open.
 const LIFE: std::ops::RangeInclusive<i64> = 60..=LONGEST_LIFE.as_secs() as i64;
@@ -60,7 +62,21 @@ pub(crate) async fn create_token(
     let rights = Rights { scopes: scopes.clone(), videos, max_active_jobs };
     let life = Duration::from_secs(life.unsigned_abs());
     let terms = TokenTerms { audience: Audience::Videos, life, rights, user };
-    let minted = api.tokens.mint(key, terms).await?;
+    let ProjectScope { organization, project } = caller.scope();
+    let deed = Deed {
+        organization: Some(organization),
+        project: Some(project),
+        kind: AuditKind::TokenCreated,
+        actor: caller.actor(),
+        subject: key.id.to_string(),
+        detail: terms.user.clone(),
+    };
+    let minted = together(&*api.store, async {
+        let minted = api.tokens.mint(key, terms).await?;
+        api.audit.note(deed).await?;
+        Ok::<_, ApiError>(minted)
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(TokenObject::new(minted, &scopes)))
 }
 

@@ -1,6 +1,7 @@
 //! Jobs in maps.
 
 use super::{Memory, Tables, Use};
+use crate::domain::audit::{AuditEntry, AuditKind, Authorship};
 use crate::domain::clock::UnixMillis;
 use crate::domain::event::Event;
 use crate::domain::id::VideoId;
@@ -61,12 +62,19 @@ impl JobStore for Memory {
         })
     }
 
-    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Vec<Garbage>> {
+    fn delete(
+        &self,
+        reach: Reach,
+        video: VideoId,
+        at: UnixMillis,
+        by: Authorship,
+    ) -> Pending<'_, Vec<Garbage>> {
         self.run(|tables| {
             let job = tables.reached(reach, video)?.clone();
             if !job.status.state.is_terminal() {
                 return Err(StoreError::NotEnded);
             }
+            tables.tenants.append(AuditEntry::of_job(&job, AuditKind::VideoDeleted, by, at))?;
             tables.jobs.remove(&video);
             tables.gone.insert(video, (job.project, at));
             let garbage = left_by_deletion(&job, at);
@@ -78,7 +86,8 @@ impl JobStore for Memory {
 
 impl Tables {
     fn admit(&mut self, admission: Admission) -> Result<Admitted, StoreError> {
-        let Admission { job, gates, idempotency } = admission;
+        let entry = admission.noted();
+        let Admission { job, gates, idempotency, .. } = admission;
         let used = idempotency
             .map(|use_| ((job.project, use_.route, use_.key), use_.fingerprint, use_.forget_before));
         if let Some((key, fingerprint, forget_before)) = &used
@@ -96,6 +105,7 @@ impl Tables {
             return Err(StoreError::Exists);
         }
         self.pass(&job, &gates)?;
+        self.tenants.append(entry)?;
         if let Some((key, fingerprint, _)) = used {
             self.used_keys.insert(key, Use { fingerprint, video: job.id, at: job.created_at });
         }
@@ -126,6 +136,9 @@ impl Tables {
         let mut job = self.reached(change.reach, change.video)?.clone();
         let before = job.status.clone();
         let kind = job.apply(&change.step, change.at)?;
+        if let Some(entry) = change.noted(&before, &job) {
+            self.tenants.append(entry)?;
+        }
         if let Some(kind) = kind {
             let event = Event { id: change.event, kind, project: job.project, video: job.id, at: change.at };
             self.events.insert(event.id, (event, false));

@@ -9,10 +9,10 @@ mod webhooks;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::held::hold;
+use super::held::{HeldWrites, hold};
 use super::{
-    EstimateStore, Garbage, GarbageStore, OutboxStore, Pending, Reach, StoreError, Trim, UsageQuery,
-    UsageStore,
+    EstimateStore, Garbage, GarbageStore, HeldStore, OutboxStore, Pending, Reach, StoreError, Trim,
+    UsageQuery, UsageStore,
 };
 use crate::domain::clock::UnixMillis;
 use crate::domain::estimate::{Estimate, Shape};
@@ -37,7 +37,7 @@ pub struct Asked {
     pub thread: Option<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Tables {
     jobs: BTreeMap<VideoId, Job>,
     /// Deleted jobs, their projects and when: a page may still begin behind one.
@@ -63,7 +63,7 @@ type Write = Box<dyn FnOnce(&mut Tables) -> Result<(), StoreError> + Send>;
 /// Project, route and idempotency key.
 type UsedKey = (ProjectId, String, String);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Use {
     fingerprint: String,
     video: VideoId,
@@ -107,6 +107,21 @@ impl Memory {
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HeldStore for Memory {
+    fn commit(&self, held: HeldWrites) -> Pending<'_, ()> {
+        let (writes, afterwards) = held.parts::<Write>();
+        let written = self.run(|tables| {
+            let before = tables.clone();
+            let written = writes.into_iter().try_for_each(|write| write(tables));
+            if written.is_err() {
+                *tables = before;
+            }
+            written
+        });
+        Box::pin(async move { written.await.map(|()| afterwards()) })
     }
 }
 

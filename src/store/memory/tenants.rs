@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Memory, Write};
+use super::Memory;
 use crate::domain::audit::AuditEntry;
+use crate::domain::audit_chain::{AuditChain, AuditColumns, ChainHead, ChainRow};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, KeyId, OrganizationId, ProjectId, ServiceAccountId, SigningKeyId};
 use crate::domain::key::{KeyOwner, KeyRecord};
@@ -13,11 +14,11 @@ use crate::domain::tenant::{Organization, Project, ServiceAccount};
 use crate::domain::token::SigningKey;
 use crate::store::query::cut;
 use crate::store::{
-    Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, HeldWrites, KeyStore, KeysOf, Order,
-    Pending, StoreError, TenantStore,
+    Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, KeyStore, KeysOf, Order, Pending,
+    StoreError, TenantStore,
 };
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Tables {
     organizations: BTreeMap<OrganizationId, Organization>,
     projects: BTreeMap<ProjectId, Project>,
@@ -25,6 +26,8 @@ pub(super) struct Tables {
     limits: BTreeMap<(ProjectId, Option<ModelId>), RateLimit>,
     keys: BTreeMap<KeyId, KeyRecord>,
     audit: BTreeMap<EventId, AuditEntry>,
+    /// The same entries in order, sealed.
+    chains: BTreeMap<AuditChain, (ChainHead, Vec<ChainRow>)>,
     signing_keys: BTreeMap<SigningKeyId, SigningKey>,
     pub(super) answers: HashMap<AnswerKey, Answer>,
 }
@@ -147,16 +150,10 @@ impl KeyStore for Memory {
 
 impl AuditStore for Memory {
     fn record(&self, entry: AuditEntry) -> Pending<'_, ()> {
-        self.write(move |tables| {
-            if tables.tenants.audit.contains_key(&entry.id) {
-                return Err(StoreError::Exists);
-            }
-            tables.tenants.audit.insert(entry.id, entry);
-            Ok(())
-        })
+        self.write(move |tables| tables.tenants.append(entry))
     }
 
-    fn audit(&self, organization: OrganizationId, query: AuditQuery) -> Pending<'_, AuditPage> {
+    fn audit(&self, organization: Option<OrganizationId>, query: AuditQuery) -> Pending<'_, AuditPage> {
         self.run(|tables| {
             let own = |entry: &&AuditEntry| entry.organization == organization;
             let log = &tables.tenants.audit;
@@ -178,6 +175,38 @@ impl AuditStore for Memory {
             Ok(AuditPage { entries, has_more })
         })
     }
+
+    fn audit_heads(&self) -> Pending<'_, Vec<ChainHead>> {
+        self.run(|tables| {
+            let mut heads: Vec<_> = tables.tenants.chains.values().map(|(head, _)| *head).collect();
+            heads.sort_by_key(|head| head.chain.to_string());
+            Ok(heads)
+        })
+    }
+
+    fn audit_rows(&self, chain: AuditChain, after: u64, limit: u32) -> Pending<'_, Vec<ChainRow>> {
+        self.run(|tables| {
+            let rows = tables.tenants.chains.get(&chain).into_iter().flat_map(|(_, rows)| rows);
+            Ok(rows.filter(|row| row.number > after).take(limit as usize).cloned().collect())
+        })
+    }
+}
+
+impl Tables {
+    /// Adds an entry to the end of its chain. Refused, it has written nothing.
+    pub(super) fn append(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
+        if self.audit.contains_key(&entry.id) {
+            return Err(StoreError::Exists);
+        }
+        let chain = AuditChain::of(&entry);
+        let record = serde_json::to_string(&entry).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let (head, rows) = self.chains.entry(chain).or_insert_with(|| (ChainHead::start(chain), Vec::new()));
+        *head = head.grown_by(&record);
+        let columns = AuditColumns::of(&entry);
+        rows.push(ChainRow { number: head.number, seal: head.seal.to_string(), record, columns });
+        self.audit.insert(entry.id, entry);
+        Ok(())
+    }
 }
 
 impl AnswerStore for Memory {
@@ -188,9 +217,8 @@ impl AnswerStore for Memory {
         })
     }
 
-    fn keep_answer(&self, to: AnswerKey, answer: Answer, held: HeldWrites) -> Pending<'_, ()> {
-        self.run(|tables| {
-            held.writes::<Write>().try_for_each(|write| write(tables))?;
+    fn keep_answer(&self, to: AnswerKey, answer: Answer) -> Pending<'_, ()> {
+        self.write(move |tables| {
             tables.tenants.answers.insert(to, answer);
             Ok(())
         })

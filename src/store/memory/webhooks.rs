@@ -11,7 +11,7 @@ use crate::domain::webhook::{
 use crate::store::query::cut;
 use crate::store::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, EndpointStore, Pending, StoreError};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Tables {
     endpoints: BTreeMap<EndpointId, Endpoint>,
     callbacks: BTreeMap<ProjectId, CallbackSecrets>,
@@ -49,26 +49,18 @@ impl EndpointStore for Memory {
         project: ProjectId,
         endpoint: EndpointId,
         change: EndpointChange,
-    ) -> Pending<'_, Endpoint> {
-        let found = {
-            let tables = self.lock();
-            let found = tables.webhooks.endpoints.get(&endpoint);
-            found.filter(|endpoint| endpoint.project == project).cloned()
-        };
-        let Some(mut changed) = found else {
-            return Box::pin(std::future::ready(Err(StoreError::NotFound)));
-        };
-        changed.apply(change.clone());
-        let written = self.write(move |tables| {
-            let endpoint = tables.webhooks.endpoints.get_mut(&endpoint).ok_or(StoreError::NotFound)?;
+    ) -> Pending<'_, ()> {
+        self.write(move |tables| {
+            let endpoint = tables.webhooks.endpoints.get_mut(&endpoint);
+            let endpoint =
+                endpoint.filter(|endpoint| endpoint.project == project).ok_or(StoreError::NotFound)?;
             endpoint.apply(change);
             Ok(())
-        });
-        Box::pin(async move { written.await.map(|()| changed) })
+        })
     }
 
     fn remove_endpoint(&self, project: ProjectId, endpoint: EndpointId) -> Pending<'_, ()> {
-        self.run(|tables| {
+        self.write(move |tables| {
             let tables = &mut tables.webhooks;
             if tables.endpoints.get(&endpoint).is_none_or(|found| found.project != project) {
                 return Err(StoreError::NotFound);

@@ -6,7 +6,6 @@ use super::Sqlite;
 use super::rows::{all, from_json, json, to_json, unavailable};
 use crate::domain::id::{EndpointId, ProjectId};
 use crate::domain::webhook::{CallbackSecrets, Endpoint, EndpointChange};
-use crate::store::held::holding;
 use crate::store::{EndpointStore, Pending, StoreError};
 
 const CALLBACK: &str = "select record from callback_secrets where project = ?";
@@ -53,26 +52,19 @@ impl EndpointStore for Sqlite {
         project: ProjectId,
         endpoint: EndpointId,
         change: EndpointChange,
-    ) -> Pending<'_, Endpoint> {
-        Box::pin(async move {
-            if !holding() {
-                let operation =
-                    self.writer.run(move |connection| Box::pin(apply(connection, project, endpoint, change)));
-                return operation.await;
-            }
-            // What it will be, told before it is written.
-            let mut changed = self.endpoint(project, endpoint).await?.ok_or(StoreError::NotFound)?;
-            changed.apply(change.clone());
-            let write = self.writer.write(move |connection| {
-                Box::pin(async move { apply(connection, project, endpoint, change).await.map(|_| ()) })
-            });
-            write.await?;
-            Ok(changed)
-        })
+    ) -> Pending<'_, ()> {
+        Box::pin(self.writer.write(move |connection| {
+            Box::pin(async move {
+                let found = find(connection, endpoint).await?.filter(|found| found.project == project);
+                let mut endpoint = found.ok_or(StoreError::NotFound)?;
+                endpoint.apply(change);
+                save(connection, &endpoint).await
+            })
+        }))
     }
 
     fn remove_endpoint(&self, project: ProjectId, endpoint: EndpointId) -> Pending<'_, ()> {
-        Box::pin(self.writer.run(move |connection| {
+        Box::pin(self.writer.write(move |connection| {
             Box::pin(async move {
                 let found = find(connection, endpoint).await?.filter(|found| found.project == project);
                 found.ok_or(StoreError::NotFound)?;
@@ -114,19 +106,6 @@ impl EndpointStore for Sqlite {
             })
         }))
     }
-}
-
-async fn apply(
-    connection: &mut SqliteConnection,
-    project: ProjectId,
-    endpoint: EndpointId,
-    change: EndpointChange,
-) -> Result<Endpoint, StoreError> {
-    let found = find(connection, endpoint).await?.filter(|found| found.project == project);
-    let mut endpoint = found.ok_or(StoreError::NotFound)?;
-    endpoint.apply(change);
-    save(connection, &endpoint).await?;
-    Ok(endpoint)
 }
 
 /// Another call may have come before.

@@ -5,7 +5,8 @@ use sqlx::{QueryBuilder, Sqlite as Dialect, SqliteConnection};
 use super::conditions::{behind, one_of, page_by_id};
 use super::garbage::{discard, named};
 use super::rows::{all, job, to_json, unavailable};
-use super::{Sqlite, tallies};
+use super::{Sqlite, audit, tallies};
+use crate::domain::audit::{AuditEntry, AuditKind, Authorship};
 use crate::domain::clock::UnixMillis;
 use crate::domain::event::Event;
 use crate::domain::id::VideoId;
@@ -74,13 +75,20 @@ impl JobStore for Sqlite {
         })
     }
 
-    fn delete(&self, reach: Reach, video: VideoId, at: UnixMillis) -> Pending<'_, Vec<Garbage>> {
-        Box::pin(self.writer.run(move |connection| Box::pin(delete(connection, reach, video, at))))
+    fn delete(
+        &self,
+        reach: Reach,
+        video: VideoId,
+        at: UnixMillis,
+        by: Authorship,
+    ) -> Pending<'_, Vec<Garbage>> {
+        Box::pin(self.writer.run(move |connection| Box::pin(delete(connection, reach, video, at, by))))
     }
 }
 
 async fn admit(connection: &mut SqliteConnection, admission: Admission) -> Result<Admitted, StoreError> {
-    let Admission { job, gates, idempotency } = admission;
+    let entry = admission.noted();
+    let Admission { job, gates, idempotency, .. } = admission;
     let scope = ProjectScope { organization: job.organization, project: job.project };
     if let Some(used) = &idempotency
         && let Some(first) = replayed(connection, scope, used).await?
@@ -91,6 +99,7 @@ async fn admit(connection: &mut SqliteConnection, admission: Admission) -> Resul
         return Err(StoreError::Exists);
     }
     tallies::pass(connection, &job, &gates).await?;
+    audit::append(connection, &entry).await?;
     if let Some(used) = idempotency {
         sqlx::query("insert or replace into idempotency_keys values (?, ?, ?, ?, ?, ?)")
             .bind(job.project.to_string())
@@ -158,6 +167,9 @@ async fn make(connection: &mut SqliteConnection, change: Change) -> Result<Job, 
     let mut job = reached(connection, change.reach, change.video).await?;
     let before = job.status.clone();
     let kind = job.apply(&change.step, change.at)?;
+    if let Some(entry) = change.noted(&before, &job) {
+        audit::append(connection, &entry).await?;
+    }
     let status = &job.status;
     let expires_at = status.expires_at.filter(|_| !status.expired);
     sqlx::query("update jobs set state = ?, finished_at = ?, expires_at = ?, status = ? where id = ?")
@@ -217,11 +229,13 @@ async fn delete(
     reach: Reach,
     video: VideoId,
     at: UnixMillis,
+    by: Authorship,
 ) -> Result<Vec<Garbage>, StoreError> {
     let job = reached(connection, reach, video).await?;
     if !job.status.state.is_terminal() {
         return Err(StoreError::NotEnded);
     }
+    audit::append(connection, &AuditEntry::of_job(&job, AuditKind::VideoDeleted, by, at)).await?;
     sqlx::query("delete from jobs where id = ?")
         .bind(video.to_string())
         .execute(&mut *connection)

@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::Sqlite;
+use super::audit::chain_older;
 use super::rows::unavailable;
 use super::writer::Writer;
 use crate::store::StoreError;
@@ -54,6 +55,7 @@ impl Sqlite {
             .run(&mut connection)
             .await
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        chain_older(&mut connection).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(READER_PATIENCE)

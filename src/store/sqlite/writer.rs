@@ -6,8 +6,9 @@ use std::pin::Pin;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
+use super::rows::unavailable;
 use crate::store::StoreError;
-use crate::store::held::{HeldWrites, hold};
+use crate::store::held::hold;
 
 /// Operations that share one commit at most: enough to pay for the sync, few enough to answer soon.
 const LARGEST_BATCH: usize = 256;
@@ -19,7 +20,7 @@ const LONGEST_LINE: usize = 4096;
 pub(super) type Step<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
 
 /// A write with nothing to tell, which can be held back.
-type Write = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, ()> + Send>;
+pub(super) type Write = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, ()> + Send>;
 
 /// Sends operations to the writing task.
 #[derive(Debug, Clone)]
@@ -60,24 +61,28 @@ impl Writer {
         }
     }
 
-    /// Writes that were held back, and `last`, in one transaction. A refusal comes too late to be told apart:
-    /// it takes all of them down.
-    pub(super) async fn write_all<F>(&self, held: HeldWrites, last: F) -> Result<(), StoreError>
-    where
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, ()> + Send + 'static,
-    {
-        let writes: Vec<Write> = held.writes().chain([Box::new(last) as Write]).collect();
+    /// Writes that were held back, all or none: a refusal undoes those before it, and nothing of anybody else.
+    pub(super) async fn write_all(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         self.run(move |connection| {
             Box::pin(async move {
+                statement(connection, "savepoint held").await?;
                 for write in writes {
-                    let written = write(&mut *connection).await;
-                    written.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+                    if let Err(refusal) = write(&mut *connection).await {
+                        statement(connection, "rollback to held").await?;
+                        statement(connection, "release held").await?;
+                        return Err(refusal);
+                    }
                 }
-                Ok(())
+                statement(connection, "release held").await
             })
         })
         .await
     }
+}
+
+async fn statement(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreError> {
+    sqlx::query(sql).execute(connection).await.map_err(unavailable)?;
+    Ok(())
 }
 
 async fn write(mut connection: SqliteConnection, mut operations: mpsc::Receiver<Box<dyn Pending>>) {

@@ -159,12 +159,18 @@ impl Bench {
         let mut job = sample::job(1, number);
         job.request.callback_url = callback_url;
         self.store
-            .admit(Admission { job: job.clone(), gates: Gates::default(), idempotency: None })
+            .admit(Admission {
+                entry: sample::entry(&job),
+                job: job.clone(),
+                gates: Gates::default(),
+                idempotency: None,
+            })
             .await
             .unwrap();
         let event = EventId::new(number, [7; crate::domain::id::ID_RANDOM_BYTES]);
         let at = self.clock.now();
-        let change = Change { reach: Reach::Everywhere, video: job.id, step: Move::Cancel, at, event };
+        let change =
+            Change { reach: Reach::Everywhere, video: job.id, step: Move::Cancel, at, event, by: None };
         self.store.change(change).await.unwrap()
     }
 

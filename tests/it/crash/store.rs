@@ -121,7 +121,8 @@ impl Work {
             },
             status: JobStatus::new(now),
         };
-        let admission = Admission { job: job.clone(), gates: Gates::default(), idempotency: None };
+        let entry = EventId::new(now.0, SystemRandom.id_bytes());
+        let admission = Admission { job: job.clone(), gates: Gates::default(), idempotency: None, entry };
         self.store.admit(admission).await.unwrap();
         Promise::Admitted(job.id.to_string()).make();
         job
@@ -165,7 +166,7 @@ impl Work {
     async fn change(&self, video: VideoId, step: Move) -> Job {
         let at = self.clock.now();
         let event = EventId::new(at.0, SystemRandom.id_bytes());
-        let change = Change { reach: Reach::Everywhere, video, step, at, event };
+        let change = Change { reach: Reach::Everywhere, video, step, at, event, by: None };
         self.store.change(change).await.unwrap()
     }
 }

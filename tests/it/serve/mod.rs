@@ -1,6 +1,7 @@
 //! The built program, run as a user runs it: real processes, the real model, nothing scripted.
 //! Each clip costs seconds, so a test makes one at most; only `ten` needs more.
 
+mod audit;
 mod bodies;
 mod bombs;
 mod bucket;

@@ -18,7 +18,7 @@ use crate::domain::id::ServiceAccountId;
 use crate::domain::key::{KeyOwner, Scope};
 use crate::domain::tenant::ServiceAccount;
 use crate::jobs::KeyTerms;
-use crate::store::KeysOf;
+use crate::store::{KeysOf, together};
 
 /// Make a service account
 ///
@@ -44,19 +44,21 @@ pub(crate) async fn create_account(
         name: name.clone(),
         created_at: now,
     };
-    api.store.save_account(account.clone()).await?;
-    let kind = AuditKind::ServiceAccountCreated;
-    note(&api, &admin, Some(project.id), kind, account.id, Some(name.clone())).await?;
-    let key = if without_key {
-        None
-    } else {
+    let key = together(&*api.store, async {
+        api.store.save_account(account.clone()).await?;
+        let kind = AuditKind::ServiceAccountCreated;
+        note(&api, &admin, Some(project.id), kind, account.id, Some(name.clone())).await?;
+        if without_key {
+            return Ok(None);
+        }
         let owner = KeyOwner::Project { scope: scope_of(&project), account: account.id };
         let terms = KeyTerms { name, owner, scopes: vec![Scope::All], expires_at: None };
         let (record, text) = api.keys.create(terms).await?;
         let detail = Some(record.name.clone());
         note(&api, &admin, Some(project.id), AuditKind::ApiKeyCreated, record.id, detail).await?;
-        Some(NewKeyObject::new(&record, &text))
-    };
+        Ok::<_, ApiError>(Some(NewKeyObject::new(&record, &text)))
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(AccountObject::new(&account, key)))
 }
 
@@ -105,9 +107,12 @@ pub(crate) async fn update_account(
     fields.finish()?;
     let project = open_project(&api, &admin, &project_id).await?;
     let account = ServiceAccount { name, ..account(&api, &project, &account_id).await? };
-    api.store.save_account(account.clone()).await?;
-    let (kind, name) = (AuditKind::ServiceAccountUpdated, account.name.clone());
-    note(&api, &admin, Some(project.id), kind, account.id, Some(name)).await?;
+    together(&*api.store, async {
+        api.store.save_account(account.clone()).await?;
+        let (kind, name) = (AuditKind::ServiceAccountUpdated, account.name.clone());
+        note(&api, &admin, Some(project.id), kind, account.id, Some(name)).await
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(AccountObject::new(&account, None)))
 }
 
@@ -124,15 +129,18 @@ pub(crate) async fn delete_account(
     let (project_id, account_id) = path.into_inner();
     let project = project(&api, &admin, &project_id).await?;
     let gone = account(&api, &project, &account_id).await?;
-    for record in api.store.keys(KeysOf::Project(project.id)).await? {
-        let its = matches!(record.owner, KeyOwner::Project { account, .. } if account == gone.id);
-        if its && record.revoked_at.is_none() {
-            api.keys.revoke(record.id).await?;
+    together(&*api.store, async {
+        for record in api.store.keys(KeysOf::Project(project.id)).await? {
+            let its = matches!(record.owner, KeyOwner::Project { account, .. } if account == gone.id);
+            if its && record.revoked_at.is_none() {
+                api.keys.revoke(record.id).await?;
+            }
         }
-    }
-    api.store.delete_account(gone.id).await?;
-    let kind = AuditKind::ServiceAccountDeleted;
-    note(&api, &admin, Some(project.id), kind, gone.id, Some(gone.name)).await?;
+        api.store.delete_account(gone.id).await?;
+        let kind = AuditKind::ServiceAccountDeleted;
+        note(&api, &admin, Some(project.id), kind, gone.id, Some(gone.name)).await
+    })
+    .await?;
     let object = "organization.project.service_account.deleted";
     Ok(HttpResponse::Ok().json(DeletedObject { id: gone.id.to_string(), object, deleted: true }))
 }

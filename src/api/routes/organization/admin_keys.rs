@@ -14,7 +14,7 @@ use crate::domain::audit::AuditKind;
 use crate::domain::id::KeyId;
 use crate::domain::key::{KeyOwner, KeyRecord, Scope};
 use crate::jobs::KeyTerms;
-use crate::store::KeysOf;
+use crate::store::{KeysOf, together};
 
 /// Make an admin key
 #[utoipa::path(operation_id = "admin-api-keys-create", tag = "Administration", security(("adminBearer" = [])), request_body(content = AdminKeyBody, content_type = "application/json", example = json!({"name": "terraform", "scopes": ["org.read"]})), responses((status = 200, description = "The key with its value.", body = AdminKeyObject)))]
@@ -32,8 +32,13 @@ pub(crate) async fn create_admin_key(
     fields.finish()?;
     let owner = KeyOwner::Admin { organization: admin.organization() };
     let expires_at = life.map(|life| api.clock.now().after(life));
-    let (record, text) = api.keys.create(KeyTerms { name, owner, scopes, expires_at }).await?;
-    note(&api, &admin, None, AuditKind::AdminApiKeyCreated, record.id, Some(record.name.clone())).await?;
+    let (record, text) = together(&*api.store, async {
+        let (record, text) = api.keys.create(KeyTerms { name, owner, scopes, expires_at }).await?;
+        let (kind, name) = (AuditKind::AdminApiKeyCreated, record.name.clone());
+        note(&api, &admin, None, kind, record.id, Some(name)).await?;
+        Ok::<_, ApiError>((record, text))
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(AdminKeyObject::new(&record, Some(&text))))
 }
 
@@ -75,8 +80,11 @@ pub(crate) async fn delete_admin_key(
     if record.revoked_at.is_some() {
         return Err(missing());
     }
-    api.keys.revoke(record.id).await?;
-    note(&api, &admin, None, AuditKind::AdminApiKeyDeleted, record.id, Some(record.name)).await?;
+    together(&*api.store, async {
+        api.keys.revoke(record.id).await?;
+        note(&api, &admin, None, AuditKind::AdminApiKeyDeleted, record.id, Some(record.name)).await
+    })
+    .await?;
     let object = "organization.admin_api_key.deleted";
     Ok(HttpResponse::Ok().json(DeletedObject { id: record.id.to_string(), object, deleted: true }))
 }

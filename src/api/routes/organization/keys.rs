@@ -20,7 +20,7 @@ use crate::domain::id::{KeyId, ServiceAccountId};
 use crate::domain::key::{KeyOwner, KeyRecord, Scope};
 use crate::domain::tenant::Project;
 use crate::jobs::KeyTerms;
-use crate::store::KeysOf;
+use crate::store::{KeysOf, together};
 
 /// The longest time that an old key works beside its successor: a week.
 const MAX_OVERLAP_SECONDS: u64 = 604_800;
@@ -45,9 +45,13 @@ pub(crate) async fn create_key(
     let account = account(&api, &project, &account_id).await?;
     let owner = KeyOwner::Project { scope: scope_of(&project), account: account.id };
     let expires_at = life.map(|life| api.clock.now().after(life));
-    let (record, text) = api.keys.create(KeyTerms { name, owner, scopes, expires_at }).await?;
-    note(&api, &admin, Some(project.id), AuditKind::ApiKeyCreated, record.id, Some(record.name.clone()))
-        .await?;
+    let (record, text) = together(&*api.store, async {
+        let (record, text) = api.keys.create(KeyTerms { name, owner, scopes, expires_at }).await?;
+        let (kind, name) = (AuditKind::ApiKeyCreated, record.name.clone());
+        note(&api, &admin, Some(project.id), kind, record.id, Some(name)).await?;
+        Ok::<_, ApiError>((record, text))
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(NewKeyObject::new(&record, &text)))
 }
 
@@ -96,8 +100,11 @@ pub(crate) async fn delete_key(
     if record.revoked_at.is_some() {
         return Err(missing());
     }
-    api.keys.revoke(record.id).await?;
-    note(&api, &admin, Some(project.id), AuditKind::ApiKeyDeleted, record.id, Some(record.name)).await?;
+    together(&*api.store, async {
+        api.keys.revoke(record.id).await?;
+        note(&api, &admin, Some(project.id), AuditKind::ApiKeyDeleted, record.id, Some(record.name)).await
+    })
+    .await?;
     let object = "organization.project.api_key.deleted";
     Ok(HttpResponse::Ok().json(DeletedObject { id: record.id.to_string(), object, deleted: true }))
 }
@@ -129,19 +136,23 @@ pub(crate) async fn rotate_key(
         scopes: old.scopes.clone(),
         expires_at: old.expires_at,
     };
-    let (record, text) = api.keys.create(terms).await?;
-    match overlap.filter(|overlap| !overlap.is_zero()) {
-        None => {
-            api.keys.revoke(old.id).await?;
+    let (record, text) = together(&*api.store, async {
+        let (record, text) = api.keys.create(terms).await?;
+        match overlap.filter(|overlap| !overlap.is_zero()) {
+            None => {
+                api.keys.revoke(old.id).await?;
+            }
+            Some(overlap) => {
+                let end: UnixMillis = api.clock.now().after(overlap);
+                let end = old.expires_at.map_or(end, |expiry| expiry.min(end));
+                api.keys.save(KeyRecord { expires_at: Some(end), ..old }).await?;
+            }
         }
-        Some(overlap) => {
-            let end: UnixMillis = api.clock.now().after(overlap);
-            let end = old.expires_at.map_or(end, |expiry| expiry.min(end));
-            api.keys.save(KeyRecord { expires_at: Some(end), ..old }).await?;
-        }
-    }
-    let successor = Some(record.id.to_string());
-    note(&api, &admin, Some(project.id), AuditKind::ApiKeyRotated, key_id, successor).await?;
+        let successor = Some(record.id.to_string());
+        note(&api, &admin, Some(project.id), AuditKind::ApiKeyRotated, key_id, successor).await?;
+        Ok::<_, ApiError>((record, text))
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(NewKeyObject::new(&record, &text)))
 }
 

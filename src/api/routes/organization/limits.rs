@@ -14,6 +14,7 @@ use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
 use crate::domain::limits::{Cap, Caps};
 use crate::domain::model::ModelId;
+use crate::store::together;
 
 /// What OpenAI's objects have and nothing here is measured by.
 const WITHOUT_MEANING: [&str; 4] = [
@@ -79,13 +80,17 @@ pub(crate) async fn update_rate_limit(
     }
     let changes = take_caps(&mut fields)?;
     fields.finish()?;
-    let now = api.tenants.set_limit(project.id, model.clone(), changes).await?;
+    let (now, object) = together(&*api.store, async {
+        let now = api.tenants.set_limit(project.id, model.clone(), changes).await?;
+        let object = RateLimitObject::new(model.as_ref(), &now);
+        let detail = serde_json::to_string(&object).ok();
+        note(&api, &admin, Some(project.id), AuditKind::RateLimitUpdated, limit_id, detail).await?;
+        Ok::<_, ApiError>((now, object))
+    })
+    .await?;
     if model.is_none() {
         api.jobs.limit_running(project.id, now.running_jobs.map(NonZeroU32::get));
     }
-    let object = RateLimitObject::new(model.as_ref(), &now);
-    let detail = serde_json::to_string(&object).ok();
-    note(&api, &admin, Some(project.id), AuditKind::RateLimitUpdated, limit_id, detail).await?;
     Ok(HttpResponse::Ok().json(object))
 }
 

@@ -80,7 +80,7 @@ fn check_name(name: String) -> Result<String, ApiError> {
     Ok(name)
 }
 
-/// Writes down what the administrator did.
+/// Writes down what the administrator did, in one transaction with it.
 async fn note<P>(
     api: &Api,
     admin: &Admin<P>,
@@ -89,7 +89,7 @@ async fn note<P>(
     subject: impl ToString,
     detail: Option<String>,
 ) -> Result<(), ApiError> {
-    let (organization, actor) = (admin.organization(), admin.actor());
+    let (organization, actor) = (Some(admin.organization()), admin.actor());
     let subject = subject.to_string();
     Ok(api.audit.note(Deed { organization, project, kind, actor, subject, detail }).await?)
 }

@@ -14,7 +14,7 @@ use crate::domain::audit::AuditKind;
 use crate::domain::id::ProjectId;
 use crate::domain::job::JobState;
 use crate::domain::tenant::Project;
-use crate::store::{JobFilter, JobQuery, KeysOf};
+use crate::store::{JobFilter, JobQuery, KeysOf, together};
 
 /// Jobs that are cancelled in one go when a project is closed.
 const CANCEL_BATCH: u32 = 100;
@@ -39,9 +39,7 @@ pub(crate) async fn create_project(
         created_at: now,
         archived_at: None,
     };
-    api.store.save_project(project.clone()).await?;
-    let name = Some(project.name.clone());
-    note(&api, &admin, Some(project.id), AuditKind::ProjectCreated, project.id, name).await?;
+    save(&api, &admin, &project, AuditKind::ProjectCreated).await?;
     Ok(HttpResponse::Ok().json(ProjectObject::new(&project)))
 }
 
@@ -97,9 +95,7 @@ pub(crate) async fn update_project(
     let name = take_name(&mut fields)?;
     fields.finish()?;
     let project = Project { name, ..project(&api, &admin, &id).await? };
-    api.store.save_project(project.clone()).await?;
-    let name = Some(project.name.clone());
-    note(&api, &admin, Some(project.id), AuditKind::ProjectUpdated, project.id, name).await?;
+    save(&api, &admin, &project, AuditKind::ProjectUpdated).await?;
     Ok(HttpResponse::Ok().json(ProjectObject::new(&project)))
 }
 
@@ -115,12 +111,23 @@ pub(crate) async fn archive_project(
 ) -> Result<HttpResponse, ApiError> {
     let mut project = project(&api, &admin, &id).await?;
     project.archived_at.get_or_insert(api.clock.now());
-    api.store.save_project(project.clone()).await?;
+    together(&*api.store, async {
+        save(&api, &admin, &project, AuditKind::ProjectArchived).await?;
+        revoke_keys(&api, &project).await
+    })
+    .await?;
     api.tenants.changed();
-    note(&api, &admin, Some(project.id), AuditKind::ProjectArchived, project.id, None).await?;
-    revoke_keys(&api, &project).await?;
-    cancel_queued(&api, &project).await?;
+    cancel_queued(&api, &admin, &project).await?;
     Ok(HttpResponse::Ok().json(ProjectObject::new(&project)))
+}
+
+/// Saves the project and writes down why.
+async fn save<P>(api: &Api, admin: &Admin<P>, project: &Project, why: AuditKind) -> Result<(), ApiError> {
+    together(&*api.store, async {
+        api.store.save_project(project.clone()).await?;
+        note(api, admin, Some(project.id), why, project.id, Some(project.name.clone())).await
+    })
+    .await
 }
 
 async fn revoke_keys(api: &Api, project: &Project) -> Result<(), ApiError> {
@@ -132,7 +139,7 @@ async fn revoke_keys(api: &Api, project: &Project) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn cancel_queued(api: &Api, project: &Project) -> Result<(), ApiError> {
+async fn cancel_queued<P>(api: &Api, admin: &Admin<P>, project: &Project) -> Result<(), ApiError> {
     let scope = scope_of(project);
     loop {
         let filter = JobFilter { state: Some(JobState::Queued), ..JobFilter::default() };
@@ -140,7 +147,7 @@ async fn cancel_queued(api: &Api, project: &Project) -> Result<(), ApiError> {
         let (jobs, has_more) = api.jobs.list(scope, query).await?;
         for view in &jobs {
             // One that a worker has taken meanwhile stops at its next step.
-            let _ = api.jobs.cancel(scope, view.job.id).await;
+            let _ = api.jobs.cancel(scope, view.job.id, admin.actor()).await;
         }
         if !has_more {
             return Ok(());

@@ -24,6 +24,6 @@ pub(crate) async fn cancel_video(
     id: web::Path<String>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    let view = api.jobs.cancel(caller.scope(), video_id(&request, &id)?).await?;
+    let view = api.jobs.cancel(caller.scope(), video_id(&request, &id)?, caller.actor()).await?;
     Ok(answer(&view, Wait::default()))
 }

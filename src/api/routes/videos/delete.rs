@@ -38,12 +38,12 @@ pub(crate) async fn delete_video(
     if cancel {
         cancel_first(&api, &caller, id).await?;
     }
-    api.jobs.delete(caller.scope(), id).await?;
+    api.jobs.delete(caller.scope(), id, caller.actor()).await?;
     Ok(HttpResponse::Ok().json(DeletedVideo { id: id.to_string(), object: "video.deleted", deleted: true }))
 }
 
 async fn cancel_first(api: &Api, caller: &Caller<DeleteVideos>, id: VideoId) -> Result<(), ApiError> {
-    match api.jobs.cancel(caller.scope(), id).await {
+    match api.jobs.cancel(caller.scope(), id, caller.actor()).await {
         Ok(_) => {
             api.jobs.wait(caller.scope(), id, STOPPING).await?;
             Ok(())

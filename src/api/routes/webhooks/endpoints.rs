@@ -15,6 +15,7 @@ use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
 use crate::domain::event::EventKind;
 use crate::domain::webhook::EndpointTarget;
+use crate::store::together;
 use crate::webhooks::EndpointEdit;
 
 /// Room for a sentence or two.
@@ -43,8 +44,12 @@ pub(crate) async fn create_endpoint(
         description: edit.description,
         enabled: edit.enabled.unwrap_or(true),
     };
-    let made = api.webhooks.create(caller.scope().project, target).await?;
-    note(&api, &caller, AuditKind::WebhookCreated, made.of.id).await?;
+    let made = together(&*api.store, async {
+        let made = api.webhooks.create(caller.scope().project, target).await?;
+        note(&api, &caller, AuditKind::WebhookCreated, made.of.id).await?;
+        Ok::<_, ApiError>(made)
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(WebhookEndpointObject::new(&made.of).revealing(&made.secret)))
 }
 
@@ -100,8 +105,11 @@ pub(crate) async fn update_endpoint(
 ) -> Result<HttpResponse, ApiError> {
     let endpoint = id(&endpoint)?;
     let edit = edit(body::read(&request, payload, Accepts::Json, Limits::PLAIN).await?)?;
-    let endpoint = api.webhooks.edit(caller.scope().project, endpoint, edit).await?;
-    note(&api, &caller, AuditKind::WebhookUpdated, endpoint.id).await?;
+    let endpoint = together(&*api.store, async {
+        note(&api, &caller, AuditKind::WebhookUpdated, endpoint).await?;
+        Ok::<_, ApiError>(api.webhooks.edit(caller.scope().project, endpoint, edit).await?)
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(WebhookEndpointObject::new(&endpoint)))
 }
 
@@ -120,8 +128,11 @@ pub(crate) async fn delete_endpoint(
     endpoint: web::Path<String>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    api.webhooks.remove(caller.scope().project, id(&endpoint)?).await?;
-    note(&api, &caller, AuditKind::WebhookDeleted, endpoint.as_str()).await?;
+    together(&*api.store, async {
+        api.webhooks.remove(caller.scope().project, id(&endpoint)?).await?;
+        note(&api, &caller, AuditKind::WebhookDeleted, endpoint.as_str()).await
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(DeletedWebhookEndpoint {
         id: endpoint.into_inner(),
         object: "webhook_endpoint.deleted",

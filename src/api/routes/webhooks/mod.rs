@@ -16,7 +16,7 @@ use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
 use crate::jobs::Deed;
 
-/// Writes down what the caller changed.
+/// Writes down what the caller changed, in one transaction with it.
 async fn note<P>(
     api: &Api,
     caller: &Caller<P>,
@@ -24,7 +24,7 @@ async fn note<P>(
     subject: impl ToString,
 ) -> Result<(), ApiError> {
     let (scope, actor, subject) = (caller.scope(), caller.actor(), subject.to_string());
-    let (organization, project) = (scope.organization, Some(scope.project));
+    let (organization, project) = (Some(scope.organization), Some(scope.project));
     Ok(api.audit.note(Deed { organization, project, kind, actor, subject, detail: None }).await?)
 }
 

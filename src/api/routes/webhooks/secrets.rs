@@ -11,6 +11,7 @@ use crate::api::dto::{CallbackSecretObject, RotateSecretBody, WebhookEndpointObj
 use crate::api::errors::ApiError;
 use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
+use crate::store::together;
 
 /// A week: long enough to roll a secret out anywhere.
 const MAX_OVERLAP_SECONDS: i64 = 604_800;
@@ -34,8 +35,11 @@ pub(crate) async fn rotate_secret(
 ) -> Result<HttpResponse, ApiError> {
     let endpoint = id(&endpoint)?;
     let overlap = overlap(&request, payload).await?;
-    let made = api.webhooks.rotate(caller.scope().project, endpoint, overlap).await?;
-    note(&api, &caller, AuditKind::WebhookSecretRotated, endpoint).await?;
+    let made = together(&*api.store, async {
+        note(&api, &caller, AuditKind::WebhookSecretRotated, endpoint).await?;
+        Ok::<_, ApiError>(api.webhooks.rotate(caller.scope().project, endpoint, overlap).await?)
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(WebhookEndpointObject::new(&made.of).revealing(&made.secret)))
 }
 
@@ -71,8 +75,11 @@ pub(crate) async fn rotate_callback_secret(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let overlap = overlap(&request, payload).await?;
-    let secret = api.webhooks.rotate_callback(caller.scope().project, overlap).await?;
-    note(&api, &caller, AuditKind::WebhookSecretRotated, "callback").await?;
+    let secret = together(&*api.store, async {
+        note(&api, &caller, AuditKind::WebhookSecretRotated, "callback").await?;
+        Ok::<_, ApiError>(api.webhooks.rotate_callback(caller.scope().project, overlap).await?)
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(CallbackSecretObject::new(Some(&secret))))
 }
 
