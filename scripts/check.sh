@@ -18,7 +18,7 @@ step 'clippy with the cuda feature' cargo clippy --locked --workspace --all-targ
 step 'tests' cargo test --locked --workspace
 step "memory of an emulated card" ./scripts/emulate-gpu.sh footprint
 step "storage on Ceph's gateway" ./scripts/radosgw.sh --locked
-step 'official SDKs' ./tests/sdk/run.sh
+step 'official SDKs and a browser' ./tests/sdk/run.sh
 step 'document against server' ./tests/openapi/run.sh
 step 'dependencies' env PATH="$PWD/.tools/deny/bin:$PATH" cargo deny --locked check bans licenses sources
 step 'one CUDA linking mode' ./scripts/check-cudarc.sh

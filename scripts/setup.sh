@@ -8,6 +8,7 @@ missing=()
 command -v nasm >/dev/null || missing+=(nasm)                 # openh264's assembly: 2.7 times faster encoding
 command -v ffprobe >/dev/null || missing+=(ffmpeg)            # an independent reader of the MP4 files we make
 command -v cc >/dev/null || missing+=(build-essential)
+command -v chromium-headless-shell >/dev/null || missing+=(chromium-headless-shell) # a browser plays what we make
 command -v node >/dev/null || missing+=(nodejs npm)           # the Node SDK
 command -v radosgw >/dev/null || missing+=(radosgw)             # Ceph's S3 gateway, an independent server to store in
 command -v ceph-mon >/dev/null || missing+=(ceph-mon)

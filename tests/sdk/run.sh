@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts a server with the bundled model on free ports and drives it with every SDK version under test.
-# Needs python3, node, npm and both registries. The first argument is the program (default: target/debug/wanserve).
+# Starts a server with the bundled model on free ports and drives it with every SDK version under test and a browser.
+# Needs python3, node, npm, both registries and chromium-headless-shell. The first argument is the program (default: target/debug/wanserve).
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,8 +16,13 @@ trap stop EXIT
 # Polling and listing of four clients would use the default limits up.
 export WANSERVE_LIMITS_READS_PER_MINUTE=0 WANSERVE_LIMITS_CREATES_PER_MINUTE=0 WANSERVE_LIMITS_ACTIVE_JOBS=0
 # The scripts receive webhooks there.
-HOOK_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-export HOOK_PORT
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+HOOK_PORT=$(free_port)
+# Where the browser's page comes from.
+PAGE_PORT=$(free_port)
+export HOOK_PORT PAGE_PORT WANSERVE_CORS_ALLOWED_ORIGINS=http://127.0.0.1:$PAGE_PORT
 export WANSERVE_OUTGOING_ALLOW_CIDRS=127.0.0.1 WANSERVE_OUTGOING_WEBHOOK_HTTP=true WANSERVE_OUTGOING_EXTRA_PORTS=$HOOK_PORT
 "$program" --data-dir "$work/data" --models-dir "$here/../../models" \
     --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 >"$work/out" 2>"$work/log" &
@@ -52,6 +57,9 @@ for version in 6.49.0 7.57.0; do
     node "$here/videos.mjs"
     node "$here/outside.mjs"
 done
+
+echo browser
+node "$here/browser.mjs"
 
 # The newest of each runs the examples of the documentation.
 docs=$here/../../docs
