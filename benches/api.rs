@@ -13,9 +13,9 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wanserve::domain::clock::{Random, UnixMillis};
-use wanserve::domain::id::{EventId, VideoId, WorkerId};
+use wanserve::domain::id::{EventId, ProjectId, VideoId, WorkerId};
 use wanserve::domain::job::{Holder, Job, JobRequest, JobStatus};
-use wanserve::domain::key::ProjectScope;
+use wanserve::domain::key::{KEY_RANDOM_BYTES, KeyKind, KeyText, ProjectScope};
 use wanserve::domain::model::ModelId;
 use wanserve::domain::moves::{Move, Outcome, Spent};
 use wanserve::domain::size::{AspectRatio, Resolution};
@@ -32,6 +32,13 @@ const FILL_AT_ONCE: u64 = 256;
 /// Requests of each kind, and how many are on their way at once.
 const REQUESTS: usize = 10_000;
 const CLIENTS: usize = 32;
+
+/// Jobs of another project, whose ids the first one asks for.
+const FOREIGN_JOBS: u64 = 1_000;
+
+/// Pairs of requests that are compared, and when that ends at the latest.
+const PAIRS: usize = 100_000;
+const LONGEST_COMPARISON: Duration = Duration::from_secs(120);
 
 /// The measured part ends here, whatever is left of it.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -51,7 +58,10 @@ fn main() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let (key, scope) = first_key(folder.path());
     let began = Instant::now();
-    let ids = runtime.block_on(fill(&folder.path().join("wanserve.db"), scope));
+    let database = folder.path().join("wanserve.db");
+    let ids = runtime.block_on(fill(&database, scope, JOBS));
+    let project = ProjectId::new(1, SystemRandom.id_bytes());
+    let foreign = runtime.block_on(fill(&database, ProjectScope { project, ..scope }, FOREIGN_JOBS));
     println!("filled with {JOBS} ended jobs in {:.1} s", began.elapsed().as_secs_f64());
     let server = Server::start(folder.path());
     let target = Target { address: server.address.clone(), key };
@@ -79,7 +89,80 @@ fn main() {
             target.request("GET", &format!("/v1/videos/{id}"), "", "")
         };
         measure("status of an absent id", &target, absent).await;
+        apart(&target, &foreign).await;
     });
+}
+
+/// What must take equally long, or time would tell what the answers do not.
+async fn apart(target: &Target, foreign: &[VideoId]) {
+    println!("\n| asked in turn | p50, µs | p50, µs | apart |\n|---|---|---|---|");
+    let status = |id: &VideoId| target.request("GET", &format!("/v1/videos/{id}"), "", "");
+    let theirs = |number: usize| status(&foreign[number * 7919 % foreign.len()]);
+    let nobodys = |_| status(&VideoId::new(1_767_225_600_000, SystemRandom.id_bytes()));
+    compare("status: another project's id, an absent id", target, theirs, nobodys).await;
+    let models = |key: &str| {
+        Target { address: target.address.clone(), key: key.to_owned() }.request("GET", "/v1/models", "", "")
+    };
+    let handle = target.key.split('_').nth(2).expect("a key has a handle");
+    let fresh = |_| {
+        let mut random = [0; KEY_RANDOM_BYTES];
+        SystemRandom.fill(&mut random);
+        KeyText::new(KeyKind::Project, &random).reveal().to_owned()
+    };
+    let wrong = |number| models(&behind(handle, &fresh(number)));
+    compare("wrong secret: handle of a key in use, nobody's handle", target, wrong, |number| {
+        models(&fresh(number))
+    })
+    .await;
+}
+
+/// The secret of `key` behind another handle, with the check that belongs to it.
+fn behind(handle: &str, key: &str) -> String {
+    const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    const CHECK_LENGTH: u32 = 6;
+    let secret = key.rsplit('_').next().expect("a key has a secret");
+    let text = format!("vk_proj_{handle}_{}", &secret[..secret.len() - CHECK_LENGTH as usize]);
+    let sum = u64::from(crc32fast::hash(text.as_bytes()));
+    let digit = |place| char::from(ALPHABET[(sum / 62u64.pow(place) % 62) as usize]);
+    let check: String = (0..CHECK_LENGTH).rev().map(digit).collect();
+    format!("{text}{check}")
+}
+
+/// Asks for one and the other in turn over one connection, after a good request that keeps the key in use.
+async fn compare(
+    name: &str,
+    target: &Target,
+    one: impl Fn(usize) -> String,
+    other: impl Fn(usize) -> String,
+) {
+    let mut stream = TcpStream::connect(&target.address).await.expect("a connection");
+    stream.set_nodelay(true).expect("no delay");
+    let good = target.request("GET", "/v1/models", "", "");
+    let (mut seen, began, mut order) = ([Vec::new(), Vec::new()], Instant::now(), [0]);
+    for number in 0..PAIRS {
+        if began.elapsed() > LONGEST_COMPARISON {
+            break;
+        }
+        stream.write_all(good.as_bytes()).await.expect("the request is sent");
+        assert_eq!(answer(&mut stream).await, 200);
+        SystemRandom.fill(&mut order);
+        let first = usize::from(order[0] % 2);
+        let mut statuses = [0; 2];
+        for which in [first, 1 - first] {
+            let request = if which == 0 { one(number) } else { other(number) };
+            let sent = Instant::now();
+            stream.write_all(request.as_bytes()).await.expect("the request is sent");
+            statuses[which] = answer(&mut stream).await;
+            seen[which].push(sent.elapsed());
+        }
+        assert_eq!(statuses[0], statuses[1], "{name}");
+    }
+    let pairs = seen[0].len();
+    let [one, other] = seen.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e6
+    });
+    println!("| {name}, {pairs} times | {one:.1} | {other:.1} | {:+.1} % |", (one / other - 1.0) * 100.0);
 }
 
 /// Makes the data folder's first project and a key for it.
@@ -97,14 +180,14 @@ fn first_key(folder: &Path) -> (String, ProjectScope) {
 }
 
 /// Fills the store through its own verbs with jobs that ended over the last day.
-async fn fill(path: &Path, scope: ProjectScope) -> Vec<VideoId> {
+async fn fill(path: &Path, scope: ProjectScope, jobs: u64) -> Vec<VideoId> {
     let store = Sqlite::open_beside(path).await.expect("the store opens");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     let first = now.as_millis() as u64 - 86_400_000;
     let mut ids = Vec::new();
-    for start in (0..JOBS).step_by(FILL_AT_ONCE as usize) {
+    for start in (0..jobs).step_by(FILL_AT_ONCE as usize) {
         let jobs: Vec<Job> =
-            (start..JOBS.min(start + FILL_AT_ONCE)).map(|number| job(scope, first + number * 800)).collect();
+            (start..jobs.min(start + FILL_AT_ONCE)).map(|number| job(scope, first + number * 800)).collect();
         join_all(jobs.iter().map(|job| {
             let entry = EventId::new(job.created_at.0, SystemRandom.id_bytes());
             store.admit(Admission { job: job.clone(), gates: Gates::default(), idempotency: None, entry })

@@ -11,15 +11,15 @@ use crate::domain::asset::Variant;
 use crate::domain::audit::Actor;
 use crate::domain::clock::{Clock, UnixMillis};
 use crate::domain::file::FilePurpose;
-use crate::domain::id::{EventId, KeyId, VideoId};
+use crate::domain::id::{EventId, KeyId, ServiceAccountId, VideoId};
 use crate::domain::job::JobState;
-use crate::domain::key::{KeyOwner, ProjectScope, Scope};
+use crate::domain::key::{KEY_RANDOM_BYTES, KeyKind, KeyOwner, KeyText, ProjectScope, Scope};
 use crate::domain::moves::Move;
 use crate::domain::sample::{self, TestClock, TestRandom};
 use crate::metrics::KnownLabels;
 use crate::scheduler::{Parts, Policy};
 use crate::storage::{self, Body, Key};
-use crate::store::{ActiveGate, Change, FileQuery, Gates, JobQuery, Left, Memory, Reach};
+use crate::store::{ActiveGate, Change, FileQuery, Gates, JobQuery, KeyStore, Left, Memory, Reach};
 
 struct Bench {
     store: Arc<dyn Store>,
@@ -285,6 +285,39 @@ async fn deleting_takes_the_files_and_nothing_that_runs() {
     assert!(matches!(bench.jobs.delete(scope(), video, BY).await, Err(JobsError::NotFound)));
     let far = UnixMillis(u64::MAX >> 1);
     assert_eq!(bench.store.garbage(far, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_costs_the_same_look_up_whether_the_handle_is_in_use_or_nobodys() {
+    let store = Arc::new(Memory::default());
+    let (clock, random) = (Arc::new(TestClock::default()), Arc::new(TestRandom::default()));
+    let keys = Keys::new(store.clone(), clock, random, Pepper::new(1, b"p".to_vec()));
+    let terms = KeyTerms {
+        name: String::new(),
+        owner: KeyOwner::Project { scope: scope(), account: ServiceAccountId::new(1, [0; 10]) },
+        scopes: vec![Scope::All],
+        expires_at: None,
+    };
+    let (mut record, text) = keys.create(terms).await.unwrap();
+    let mut bytes = [7; KEY_RANDOM_BYTES];
+    let stranger = KeyText::new(KeyKind::Project, &bytes);
+    // Another secret behind the handle of a key that exists.
+    bytes[KEY_RANDOM_BYTES - 1] = 8;
+    let wrong = KeyText::new(KeyKind::Project, &bytes);
+    assert_eq!(wrong.handle(), stranger.handle());
+    record.handle = wrong.handle().to_owned();
+    record.digest = stranger.digest(b"p");
+    store.save_key(record).await.unwrap();
+    let nobody = text;
+
+    assert!(keys.check(&stranger).await.unwrap().is_ok());
+    store.take_asked();
+    assert!(keys.check(&stranger).await.unwrap().is_ok());
+    assert_eq!(store.take_asked(), [], "whoever has the key waits for nothing");
+    for text in [&wrong, &nobody, &wrong, &nobody] {
+        assert_eq!(keys.check(text).await.unwrap(), Err(KeyRefusal::Unknown));
+        assert_eq!(store.take_asked().len(), 1, "{}", text.redacted());
+    }
 }
 
 #[tokio::test]
