@@ -34,15 +34,37 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
         &[
             "it/videos/remix.rs::a_remix_keeps_parameters_seed_and_picture",
             "it/videos/remix.rs::only_a_completed_video_of_mine_can_be_remixed",
+            "sdk/retries.py::what_is_no_use_is_not_repeated",
+            "sdk/retries.mjs::source_not_ready",
         ],
     ),
-    (9, "a deletion", &["it/videos/cancel.rs::video_in_progress", "sdk/videos.py::video_not_found"]),
+    (
+        9,
+        "a deletion",
+        &[
+            "it/videos/cancel.rs::a_running_job_is_deleted_only_after_a_cancel",
+            "sdk/videos.py::video_not_found",
+            "sdk/retries.py::video_in_progress",
+        ],
+    ),
     (
         10,
         "edits and extensions, refused",
-        &["it/videos/create.rs::what_the_models_cannot_do_is_refused_for_good"],
+        &[
+            "it/videos/create.rs::what_the_models_cannot_do_is_refused_for_good",
+            "sdk/retries.py::c.videos.extend",
+            "sdk/retries.mjs::client.videos.edit",
+        ],
     ),
-    (11, "characters, refused", &["it/videos/create.rs::what_the_models_cannot_do_is_refused_for_good"]),
+    (
+        11,
+        "characters, refused",
+        &[
+            "it/videos/create.rs::what_the_models_cannot_do_is_refused_for_good",
+            "sdk/retries.py::c.videos.create_character",
+            "sdk/retries.mjs::client.videos.getCharacter",
+        ],
+    ),
     (12, "the envelope of an error", &["it/videos/create.rs::wrong_parameters_are_named_in_json"]),
     (13, "the code of an error", &["it/videos/create.rs::wrong_parameters_are_named_in_json"]),
     (
@@ -126,6 +148,8 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
             "it/limits.rs::active_jobs_are_counted_with_the_admission",
             "it/limits.rs::gpu_seconds_are_promised_then_charged_and_never_exceeded",
             "it/limits.rs::a_quota_below_one_job_says_that_waiting_does_not_help",
+            "sdk/retries.py::limits",
+            "sdk/retries.mjs::insufficient_quota",
         ],
     ),
     (
@@ -136,10 +160,22 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
             "it/videos/idempotency.rs::parallel_repetitions_make_one_job",
             "it/videos/idempotency.rs::another_request_under_the_same_key_is_refused",
             "it/files.rs::an_upload_sent_twice_with_one_key_is_one_file",
+            "sdk/retries.py::a_key_makes_one_job",
+            "sdk/retries.mjs::idempotent-replayed",
         ],
     ),
     (27, "webhooks", &["sdk/outside.py::webhooks", "sdk/outside.mjs::client.webhooks.unwrap"]),
-    (28, "administration", &["sdk/admin.py::projects.create"]),
+    (
+        28,
+        "administration",
+        &[
+            "sdk/admin.py::projects.create",
+            "sdk/admin.py::service_accounts.api_keys.create",
+            "sdk/admin.py::limits.update_rate_limit",
+            "sdk/retries.py::max_requests_per_1_minute=5",
+            "it/organization.rs::limits_are_set_by_administrators_and_hold_at_once",
+        ],
+    ),
     (
         29,
         "metrics and health",
@@ -156,6 +192,8 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
         &[
             "it/conventions.rs::what_is_no_route_is_said_in_the_envelope",
             "it/openapi.rs::the_committed_document_equals_the_codes",
+            "it/openapi.rs::every_endpoint_of_the_contract_is_in_the_document",
+            "openapi/run.sh::openapi-spec-validator",
             "it/serve/kill.rs::a_killed_worker_costs_one_attempt_and_no_job",
             "it/serve/clip.rs::a_cancel_takes_effect_within_one_step",
         ],

@@ -16,3 +16,64 @@ fn the_committed_document_equals_the_codes() {
         panic!("openapi/openapi.json is out of date; the document of the code is in {}", fresh.display());
     }
 }
+
+/// The index of the contract. What is not built is there too, as a refusal; the operator's API is another document.
+const ENDPOINTS: [(&str, &[&str]); 42] = [
+    ("/v1/videos", &["get", "post"]),
+    ("/v1/videos/{video_id}", &["delete", "get"]),
+    ("/v1/videos/{video_id}/content", &["get", "head"]),
+    ("/v1/videos/{video_id}/remix", &["post"]),
+    ("/v1/videos/edits", &["post"]),
+    ("/v1/videos/extensions", &["post"]),
+    ("/v1/videos/characters", &["post"]),
+    ("/v1/videos/characters/{character_id}", &["get"]),
+    ("/v1/videos/generations", &["post"]),
+    ("/v1/videos/from-image", &["post"]),
+    ("/v1/videos/{video_id}/cancel", &["post"]),
+    ("/v1/videos/{video_id}/events", &["get"]),
+    ("/v1/videos/{video_id}/download_url", &["get"]),
+    ("/v1/files", &["get", "post"]),
+    ("/v1/files/{file_id}", &["delete", "get"]),
+    ("/v1/files/{file_id}/content", &["get"]),
+    ("/v1/models", &["get"]),
+    ("/v1/models/{model}", &["get"]),
+    ("/v1/webhook_endpoints", &["get", "post"]),
+    ("/v1/webhook_endpoints/{endpoint_id}", &["delete", "get", "post"]),
+    ("/v1/webhook_deliveries", &["get"]),
+    ("/v1/usage", &["get"]),
+    ("/v1/limits", &["get"]),
+    ("/v1/tokens", &["post"]),
+    ("/v1/organization/projects", &["get", "post"]),
+    ("/v1/organization/projects/{project_id}", &["get", "post"]),
+    ("/v1/organization/projects/{project_id}/archive", &["post"]),
+    ("/v1/organization/projects/{project_id}/service_accounts", &["get", "post"]),
+    (
+        "/v1/organization/projects/{project_id}/service_accounts/{service_account_id}",
+        &["delete", "get", "post"],
+    ),
+    ("/v1/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys", &["post"]),
+    ("/v1/organization/projects/{project_id}/api_keys", &["get"]),
+    ("/v1/organization/projects/{project_id}/api_keys/{api_key_id}", &["delete", "get"]),
+    ("/v1/organization/projects/{project_id}/api_keys/{api_key_id}/rotate", &["post"]),
+    ("/v1/organization/projects/{project_id}/rate_limits", &["get"]),
+    ("/v1/organization/projects/{project_id}/rate_limits/{rate_limit_id}", &["post"]),
+    ("/v1/organization/admin_api_keys", &["get", "post"]),
+    ("/v1/organization/admin_api_keys/{key_id}", &["delete", "get"]),
+    ("/v1/organization/audit_logs", &["get"]),
+    ("/v1/organization/usage/videos", &["get"]),
+    ("/healthz", &["get"]),
+    ("/readyz", &["get"]),
+    ("/.well-known/jwks.json", &["get"]),
+];
+
+#[test]
+fn every_endpoint_of_the_contract_is_in_the_document() {
+    let document = serde_json::to_value(wanserve::api::openapi()).unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
+    let missing: Vec<_> = ENDPOINTS
+        .iter()
+        .flat_map(|(path, methods)| methods.iter().map(move |method| (path, method)))
+        .filter(|(path, method)| !document["paths"][path][method].is_object())
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -47,8 +47,40 @@ def main():
         raise AssertionError("a deleted key opens nothing")
     except openai.AuthenticationError as error:
         assert error.code == "invalid_api_key"
-    assert organization.projects.archive(project.id).status == "archived"
+    reader = organization.projects.service_accounts.api_keys.create(
+        account.id, project_id=project.id, name="reader", scopes=["videos.read"], extra_body={"expires_in_seconds": 3600}
+    )
+    assert reader.object == "organization.project.service_account.api_key" and reader.name == "reader", reader
+    kept = keys.retrieve(reader.id, project_id=project.id)
+    assert kept.scopes == ["videos.read"] and kept.expires_at - kept.created_at == 3600 and kept.status == "active", kept
+    assert reader.value not in kept.to_json()
+    assert list(client(reader.value).videos.list()) == []
+    try:
+        client(reader.value).videos.create(prompt="x")
+        raise AssertionError("a key does what its scopes say")
+    except openai.PermissionDeniedError as error:
+        assert error.code == "insufficient_scope" and "videos.write" in str(error)
     print("keys: ok")
+
+    limits = organization.projects.rate_limits
+    assert limits.update_rate_limit("rl_default", project_id=project.id, max_requests_per_1_minute=5).max_requests_per_1_minute == 5
+    assert [limit.id for limit in limits.list_rate_limits(project.id)][0] == "rl_default"
+    print("limits: ok")
+
+    admin = organization.admin_api_keys.create(name="terraform", expires_in_seconds=3600)
+    assert admin.object == "organization.admin_api_key" and admin.value.startswith("vk_admin_"), admin
+    assert admin.id in [listed.id for listed in organization.admin_api_keys.list(limit=1, order="asc")]
+    assert organization.admin_api_keys.retrieve(admin.id).redacted_value != admin.value
+    assert organization.admin_api_keys.delete(admin.id).deleted
+    told = organization.audit_logs.list(event_types=["api_key.created", "api_key.deleted"], project_ids=[project.id])
+    assert [entry.type for entry in told] == ["api_key.created", "api_key.deleted", "api_key.created"]
+    usage = client(os.environ["ADMIN"]).get(
+        "/organization/usage/videos", cast_to=object, options={"params": {"start_time": 0, "group_by": ["model", "project_id"]}}
+    )
+    assert usage["object"] == "page" and usage["data"][0]["object"] == "bucket", usage
+    assert organization.projects.service_accounts.delete(account.id, project_id=project.id).deleted
+    assert organization.projects.archive(project.id).status == "archived"
+    print("administrators, audit log, usage: ok")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ for version in 3.3.1 3.54.0; do
     "$work/python-$version/bin/python" "$here/videos.py"
     "$work/python-$version/bin/python" "$here/outside.py"
     "$work/python-$version/bin/python" "$here/admin.py"
+    "$work/python-$version/bin/python" "$here/retries.py"
 done
 for version in 6.49.0 7.57.0; do
     mkdir "$work/node-$version"
@@ -56,6 +57,7 @@ for version in 6.49.0 7.57.0; do
     echo "openai-node $version"
     node "$here/videos.mjs"
     node "$here/outside.mjs"
+    node "$here/retries.mjs"
 done
 
 echo browser

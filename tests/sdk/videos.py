@@ -76,7 +76,10 @@ def probe(content, video):
 
 def from_text():
     prompt = "A red ball rolls over green grass."
-    video = client.videos.create_and_poll(prompt=prompt, model="sora-2", extra_body={**SMALL, "seed": 7})
+    sizes = client.models.retrieve(client.models.list().data[0].id).capabilities["sizes"]
+    tall = next(size for size in sizes if int(size.split("x")[0]) < int(size.split("x")[1]))
+    video = client.videos.create_and_poll(prompt=prompt, model="sora-2", size=tall, extra_body={**SMALL, "seed": 7})
+    assert video.size == tall and video.requested_model == "sora-2" and video.model != "sora-2", video
     assert video.status == "completed", (video.status, video.error)
     assert video.progress == 100 and video.object == "video"
     assert video.parameters["seed"] == 7 and video.parameters["num_steps"] == STEPS
@@ -113,7 +116,12 @@ def errors(video):
 
 
 def pages(*known):
+    asked = []
+    send = client._client.send
+    client._client.send = lambda request, **named: asked.append(request.url.params.get("after")) or send(request, **named)
     listed = [video.id for video in client.videos.list(limit=2)]
+    client._client.send = send
+    assert asked == [None, *listed[1::2]][: len(asked)] and len(asked) == -(-len(listed) // 2), asked
     assert len(listed) == len(set(listed)), "no video twice"
     assert {video.id for video in known} <= set(listed)
     assert listed == sorted(listed, reverse=True), "newest first"
