@@ -1,5 +1,6 @@
 //! The stages of a clip on the CPU with the bundled model's shapes (224×128, 33 frames): reading a prompt, one step of
-//! the transformer, encoding a first frame, decoding. Weights are synthetic, so the bench needs no file.
+//! the transformer, encoding a first frame, decoding; and the file of a clip of published size. Weights are synthetic, so the
+//! bench needs no file.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -7,18 +8,24 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use kernels::{DType, Device, Tensor};
 use wanserve::domain::linear::LinearCompute;
+use wanserve::domain::picture::Picture;
+use wanserve::domain::size::Size;
 use wanserve::engine::models::umt5::Umt5;
 use wanserve::engine::models::vae::{Clip, Decoder, Encoder};
 use wanserve::engine::models::wan::{Step, Wan};
 use wanserve::engine::sampler::Noise;
 use wanserve::engine::weights::{Expert, Model};
 use wanserve::engine::{Attention, BlockSize};
+use wanserve::media::Mp4Encoder;
 
 /// Frames, height and width of the latent.
 const LATENT: [usize; 3] = [9, 16, 28];
 
 /// Frames of the clip.
 const FRAMES: usize = 33;
+
+/// As many frames as one encoder takes after the first.
+const SEGMENT: u32 = 17;
 
 const CPU: Device = Device::Cpu;
 
@@ -71,10 +78,41 @@ fn stages(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The file of a clip of published size: of shapes that move, as videos have them, and of noise, which is what synthetic
+/// weights make.
+fn files(criterion: &mut Criterion) {
+    let size = Size::new(832, 480).expect("a size");
+    let mut group = criterion.benchmark_group("mp4 of 17 frames of 832x480");
+    group.measurement_time(Duration::from_secs(8)).warm_up_time(Duration::from_secs(1)).sample_size(10);
+    let wave = |at: u32, length: f64| (127.5 + 100.0 * (f64::from(at) / length).sin()) as u8;
+    let moving = |x, y, at| [wave(x + 3 * at, 40.0), wave(y + 2 * at, 30.0), wave(x + y, 70.0)];
+    let random = Noise::new(3).normal(0, 3 * 832 * 480 * SEGMENT as usize);
+    let noise = |x, y, at| {
+        let pixel = 3 * ((at * 480 + y) * 832 + x) as usize;
+        [0, 1, 2].map(|channel| (127.5 + 40.0 * random[pixel + channel]) as u8)
+    };
+    let draw = |pixel: &dyn Fn(u32, u32, u32) -> [u8; 3], at| {
+        let rows = (0..480).flat_map(|y| (0..832).flat_map(move |x| pixel(x, y, at)));
+        Picture::new(832, 480, rows.collect()).expect("as many bytes as the size has")
+    };
+    let kinds: [(&str, &dyn Fn(u32, u32, u32) -> [u8; 3]); 2] = [("moving", &moving), ("noise", &noise)];
+    for (name, pixel) in kinds {
+        let clip: Vec<Picture> = (0..SEGMENT).map(|at| draw(pixel, at)).collect();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut file = Mp4Encoder::new(size);
+                clip.iter().for_each(|frame| file.push(frame.clone()).expect("a frame of the size"));
+                black_box(file.finish().expect("a file"))
+            });
+        });
+    }
+    group.finish();
+}
+
 fn noise(shape: &[usize]) -> Tensor {
     let values = Noise::new(7).normal(0, shape.iter().product());
     Tensor::from_f32(values, shape, DType::F32, &CPU).expect("as many numbers as the shape has")
 }
 
-criterion_group!(benches, stages);
+criterion_group!(benches, stages, files);
 criterion_main!(benches);

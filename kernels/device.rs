@@ -24,6 +24,16 @@ impl Device {
             Self::Cuda(_) => DType::BF16,
         }
     }
+
+    /// Tensors that `work` makes stand apart from those that come and go within a layer: for what is kept longer, which
+    /// would leave holes between them. Nothing of the kind on the CPU.
+    pub fn apart<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self {
+            Self::Cpu => work(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(device) => device.apart(work),
+        }
+    }
 }
 
 /// `cpu`, or with the feature `cuda` also `cuda:N`.

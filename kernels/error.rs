@@ -25,7 +25,7 @@ impl Error {
     /// Whether the device had no room for what was asked.
     pub fn is_out_of_memory(&self) -> bool {
         #[cfg(feature = "cuda")]
-        if let Self::Cuda(crate::cuda::CudaError::OutOfMemory { .. }) = self {
+        if let Self::Cuda(crate::cuda::CudaError::OutOfMemory(_)) = self {
             return true;
         }
         false

@@ -47,21 +47,6 @@ impl<T> Movable<T> {
         self.is_here().then_some(&mut self.value)
     }
 
-    /// Changes the value; tensors that `work` makes stand with the others. Fails while it is away.
-    pub fn change<R, E: From<Error>>(
-        &mut self,
-        work: impl FnOnce(&mut T) -> std::result::Result<R, E>,
-    ) -> std::result::Result<R, E> {
-        if !self.is_here() {
-            return Err(Error::argument("change", "the tensors are away").into());
-        }
-        match &self.place {
-            Place::Cpu => work(&mut self.value),
-            #[cfg(feature = "cuda")]
-            Place::Cuda { device, region, .. } => device.within(region, || work(&mut self.value)),
-        }
-    }
-
     pub fn is_here(&self) -> bool {
         match &self.place {
             Place::Cpu => true,
@@ -108,9 +93,16 @@ impl<T> Movable<T> {
         match &mut self.place {
             Place::Cpu => Ok(()),
             #[cfg(feature = "cuda")]
-            Place::Cuda { region, here, copy, .. } => {
+            Place::Cuda { device, region, here, copy } => {
                 if let Some(copy) = copy.as_ref().filter(|_| !*here) {
-                    region.come_back(copy)?;
+                    match region.come_back(copy) {
+                        Err(crate::cuda::CudaError::OutOfMemory(_)) => {
+                            // What others were in before may lie idle.
+                            device.trim()?;
+                            region.come_back(copy)?;
+                        }
+                        done => done?,
+                    }
                     *here = true;
                 }
                 Ok(())

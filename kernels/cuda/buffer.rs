@@ -4,10 +4,14 @@ use std::{ops::Range, sync::Arc};
 
 use cudarc::driver::result;
 use half::bf16;
+use rayon::prelude::*;
 
 use super::device::Allocation;
-use super::{CudaError, Device};
+use super::{Arrival, CudaError, Device};
 use crate::DType;
+
+/// Fewer are not worth another thread.
+const FLOATS_A_THREAD: usize = 1 << 16;
 
 /// Device memory, or a part of it; clones share it. Written by the operator that made it and never changed after.
 #[derive(Clone)]
@@ -82,27 +86,17 @@ impl Buffer {
 
     /// All bytes on the host.
     pub fn to_bytes(&self) -> Result<Vec<u8>, CudaError> {
-        let mut bytes = vec![0u8; self.range.len()];
-        if bytes.is_empty() {
-            return Ok(bytes);
-        }
-        let device = &self.memory.device;
-        device.bind()?;
-        // SAFETY: the destination is as long as the source and lives until the wait below.
-        unsafe { result::memcpy_dtoh_async(&mut bytes, self.address(), device.stream().cu_stream())? };
-        device.synchronize()?;
-        Ok(bytes)
+        Ok(Arrival::begin(self)?.wait()?.to_vec())
     }
 
     /// All elements, which are of `dtype`, as float32 on the host.
     pub fn to_f32(&self, dtype: DType) -> Result<Vec<f32>, CudaError> {
-        let bytes = self.to_bytes()?;
+        let arrival = Arrival::begin(self)?;
+        let bytes = arrival.wait()?;
         match dtype {
-            DType::F32 => Ok(bytes.chunks_exact(4).map(|b| f32::from_bits(word(b))).collect()),
-            DType::BF16 => {
-                Ok(bytes.chunks_exact(2).map(|b| bf16::from_ne_bytes([b[0], b[1]]).to_f32()).collect())
-            }
-            DType::F8E4M3 => Ok(bytes.into_iter().map(float_of_e4m3).collect()),
+            DType::F32 => Ok(floats(bytes, |b: [u8; 4]| f32::from_ne_bytes(b))),
+            DType::BF16 => Ok(floats(bytes, |b: [u8; 2]| bf16::from_ne_bytes(b).to_f32())),
+            DType::F8E4M3 => Ok(floats(bytes, |[code]: [u8; 1]| float_of_e4m3(code))),
             DType::I8 | DType::U32 => Err(CudaError::Unsupported(format!("{dtype:?} read as floats"))),
         }
     }
@@ -178,6 +172,11 @@ impl Plain for i8 {}
 fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
     // SAFETY: `Plain` types have no padding, and any memory may be read as bytes.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// A float of every `N` bytes, by all cores: what a step gives is millions of them, and the device waits.
+fn floats<const N: usize>(bytes: &[u8], float: impl Fn([u8; N]) -> f32 + Sync) -> Vec<f32> {
+    bytes.as_chunks().0.par_iter().with_min_len(FLOATS_A_THREAD).map(|&bytes| float(bytes)).collect()
 }
 
 /// A whole number of eighths of a power of two.

@@ -9,8 +9,8 @@ use cudarc::{
 };
 
 use super::images::{self, Images};
-use super::region::{Ground, Region};
-use super::{CudaError, matmul::Library, timing::Watched};
+use super::region::{Ground, Purpose, Region};
+use super::{CudaError, Pinned, matmul::Library, timing::Watched};
 use crate::PoolUse;
 
 /// The bindings and the toolkit are of CUDA 13.0, which driver 580 brought.
@@ -19,6 +19,11 @@ const DRIVER_NEEDED: i32 = 13_000;
 const HOPPER: (i32, i32) = (9, 0);
 /// A float whose every byte is this is a NaN in bfloat16 and float32 alike.
 const POISON: u8 = 0xff;
+/// Two copies arrive at a time: the frames of one chunk while those of the chunk before are read.
+const LANDINGS_KEPT: usize = 2;
+/// Pinning takes longer than copying: small ones are made large enough for most, and the largest are not kept.
+const SMALLEST_LANDING: usize = 2 << 20;
+const LARGEST_LANDING: usize = 64 << 20;
 /// Kernels read 16 bytes at a time: allocations end on such a border.
 const GRAIN: usize = 16;
 
@@ -36,8 +41,12 @@ struct Inner {
     images: Images,
     /// What is computed in.
     work: Arc<Region>,
+    /// What is made between and stays longer: among what comes and goes it would leave holes.
+    lasting: Arc<Region>,
     /// Where memory is taken from while it is not from `work`.
     within: Mutex<Option<Arc<Region>>>,
+    /// Memory of the host in which copies arrive, while none does.
+    landings: Mutex<Vec<Pinned>>,
     ground: Arc<Ground>,
     stream: Arc<CudaStream>,
     context: Arc<CudaContext>,
@@ -141,14 +150,20 @@ impl Device {
         self.inner.ground.limit(bytes);
     }
 
-    /// Gives back what was computed in and holds nothing now.
+    /// Gives back what no tensor is in now, networks apart.
     pub fn trim(&self) -> Result<(), CudaError> {
-        self.inner.work.trim()
+        self.inner.work.trim()?;
+        self.inner.lasting.trim()
     }
 
     /// Memory for tensors that come and go together.
     pub(crate) fn region(&self) -> Result<Arc<Region>, CudaError> {
-        Ok(Arc::new(Region::new(&self.inner.ground)?))
+        Ok(Arc::new(Region::new(&self.inner.ground, Purpose::Network)?))
+    }
+
+    /// Tensors that `work` makes stand apart from those that come and go.
+    pub(crate) fn apart<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.within(&self.inner.lasting, work)
     }
 
     /// Tensors that `work` makes stand in `region`.
@@ -193,6 +208,29 @@ impl Device {
         &self.inner.stream
     }
 
+    /// Work that goes on beside the other: copies between host and device.
+    pub(super) fn copies(&self) -> &Arc<CudaStream> {
+        self.inner.ground.copies()
+    }
+
+    /// Pinned memory of at least `bytes`, to be handed back with [`Device::keep_landing`].
+    pub(super) fn landing(&self, bytes: usize) -> Result<Pinned, CudaError> {
+        let mut kept = lock(&self.inner.landings);
+        let fitting = kept.iter().position(|landing| landing.bytes().len() >= bytes);
+        if let Some(fitting) = fitting {
+            return Ok(kept.swap_remove(fitting));
+        }
+        kept.clear();
+        Pinned::new(&self.inner.context, bytes.max(SMALLEST_LANDING))
+    }
+
+    pub(super) fn keep_landing(&self, landing: Pinned) {
+        let mut kept = lock(&self.inner.landings);
+        if kept.len() < LANDINGS_KEPT && landing.bytes().len() <= LARGEST_LANDING {
+            kept.push(landing);
+        }
+    }
+
     pub(super) fn library(&self) -> &Library {
         &self.inner.library
     }
@@ -212,9 +250,9 @@ impl Device {
         }
         let region = lock(&self.inner.within).clone().unwrap_or_else(|| self.inner.work.clone());
         let pointer = match region.allocate(bytes) {
-            Err(CudaError::OutOfMemory { .. }) => {
-                // What was computed in before may lie idle.
-                self.inner.work.trim()?;
+            Err(CudaError::OutOfMemory(_)) => {
+                // What others were in before may lie idle.
+                self.trim()?;
                 region.allocate(bytes)?
             }
             done => done?,
@@ -231,7 +269,7 @@ impl Device {
         let pointer = unsafe { result::malloc_async(stream, bytes) }.map_err(|error| {
             if error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
                 let free = self.memory().map_or(0, |m| m.free);
-                CudaError::OutOfMemory { wanted: bytes, free }
+                self.inner.ground.shortage(bytes, free)
             } else {
                 error.into()
             }
@@ -281,13 +319,16 @@ impl Device {
         let stream = context.new_stream()?;
         let library = Library::open(&stream)?;
         let ground = Arc::new(Ground::new(&context, &stream)?);
-        let work = Arc::new(Region::new(&ground)?);
+        let work = Arc::new(Region::new(&ground, Purpose::Computing)?);
+        let lasting = Arc::new(Region::new(&ground, Purpose::Lasting)?);
         let hopper = context.compute_capability()? == HOPPER && images::built_for_hopper();
         let inner = Inner {
             library,
             images: Images::default(),
             work,
+            lasting,
             within: Mutex::default(),
+            landings: Mutex::default(),
             ground,
             stream,
             context,

@@ -15,8 +15,8 @@ pub enum CudaError {
     OldDriver { found: i32, needed: i32 },
     #[error("there is no GPU {ordinal}: this machine has {count}")]
     NoDevice { ordinal: usize, count: i32 },
-    #[error("out of GPU memory: {wanted} bytes asked, {free} free")]
-    OutOfMemory { wanted: usize, free: usize },
+    #[error(transparent)]
+    OutOfMemory(Box<Shortage>),
     #[error("the host has no {wanted} bytes that a GPU could read")]
     NoHostMemory { wanted: usize },
     #[error("no kernel {function} in image {image}")]
@@ -27,6 +27,37 @@ pub enum CudaError {
     Cublas(#[from] CublasError),
     #[error("the CUDA backend cannot do this: {0}")]
     Unsupported(String),
+}
+
+/// That a device has no room, and who has it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "out of GPU memory: {wanted} bytes asked, {free} free; networks {networks}, what lasts {lasting}, what is computed in \
+     {computing}{}",
+    limit.map_or_else(String::new, |limit| format!("; {limit} may be taken for all of them"))
+)]
+pub struct Shortage {
+    pub wanted: usize,
+    /// Of the device, or of what may be taken.
+    pub free: usize,
+    pub networks: Share,
+    pub lasting: Share,
+    pub computing: Share,
+    /// The most that may be taken, if that was set.
+    pub limit: Option<u64>,
+}
+
+/// Bytes that tensors of one purpose hold, and that were taken from the device for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    pub used: u64,
+    pub reserved: u64,
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "hold {} of {} taken", self.used, self.reserved)
+    }
 }
 
 impl From<DriverError> for CudaError {

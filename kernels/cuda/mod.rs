@@ -1,6 +1,7 @@
 //! The CUDA backend's ground: a device, its memory, its kernels and its matrix library.
 //! Knows no operator; each operator's `cuda.rs` stands in the operator's own folder.
 
+mod arrival;
 mod buffer;
 mod convolution;
 mod convolution_hopper;
@@ -18,11 +19,12 @@ mod tensor_map;
 pub(crate) mod testing;
 mod timing;
 
+pub(crate) use arrival::Arrival;
 pub use buffer::Buffer;
 pub(crate) use convolution::{ConvolutionTile, PackedFilter};
 pub(crate) use convolution_hopper::Convolution;
 pub use device::{Capability, Device, Memory};
-pub use error::CudaError;
+pub use error::{CudaError, Share, Shortage};
 pub(crate) use flash_hopper::FlashHopper;
 pub(crate) use launch::{Argument, Grid};
 pub(crate) use matmul::{Epilogue, Matmul, Operand, Scales};

@@ -1,11 +1,13 @@
-//! Device memory in regions: one for what is computed in, and one for each network. A region is a stretch of addresses of
-//! its own that gets memory as it is needed and gives it back; its tensors keep their addresses while the memory is away.
+//! Device memory in regions: one for what is computed in, one for what lasts longer, and one for each network. A region is a
+//! stretch of addresses of its own that gets memory as it is needed and gives it back; its tensors keep their addresses while
+//! the memory is away.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::{CudaContext, CudaStream, result, sys};
 
+use super::error::{Share, Shortage};
 use super::{CudaError, Pinned};
 use crate::PoolUse;
 use crate::space::{Block, Space};
@@ -29,12 +31,52 @@ pub(super) struct Ground {
     counts: Mutex<Counts>,
 }
 
+/// What the tensors of a region are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Comes and goes within a layer.
+    Computing,
+    /// Made while a clip is worked on, and kept for longer than the layer.
+    Lasting,
+    /// Weights.
+    Network,
+}
+
 /// Of all regions together.
 #[derive(Default)]
 struct Counts {
-    pool: PoolUse,
+    computing: Share,
+    lasting: Share,
+    networks: Share,
+    used_peak: u64,
+    reserved_peak: u64,
     /// The most that may be reserved.
     limit: Option<u64>,
+}
+
+impl Counts {
+    fn share(&mut self, purpose: Purpose) -> &mut Share {
+        match purpose {
+            Purpose::Computing => &mut self.computing,
+            Purpose::Lasting => &mut self.lasting,
+            Purpose::Network => &mut self.networks,
+        }
+    }
+
+    fn pool(&self) -> PoolUse {
+        let shares = [self.computing, self.lasting, self.networks];
+        PoolUse {
+            used: shares.iter().map(|share| share.used).sum(),
+            reserved: shares.iter().map(|share| share.reserved).sum(),
+            used_peak: self.used_peak,
+            reserved_peak: self.reserved_peak,
+        }
+    }
+
+    fn shortage(&self, wanted: usize, free: usize) -> CudaError {
+        let Self { computing, lasting, networks, limit, .. } = *self;
+        CudaError::OutOfMemory(Box::new(Shortage { wanted, free, computing, lasting, networks, limit }))
+    }
 }
 
 impl Ground {
@@ -56,51 +98,62 @@ impl Ground {
         })
     }
 
+    /// Copies between host and device go through it.
+    pub(super) fn copies(&self) -> &Arc<CudaStream> {
+        &self.copies
+    }
+
     pub(super) fn pool(&self) -> PoolUse {
-        lock(&self.counts).pool
+        lock(&self.counts).pool()
     }
 
     pub(super) fn forget_peak(&self) {
-        let pool = &mut lock(&self.counts).pool;
-        pool.used_peak = pool.used;
-        pool.reserved_peak = pool.reserved;
+        let counts = &mut *lock(&self.counts);
+        let PoolUse { used, reserved, .. } = counts.pool();
+        (counts.used_peak, counts.reserved_peak) = (used, reserved);
     }
 
     pub(super) fn limit(&self, bytes: Option<u64>) {
         lock(&self.counts).limit = bytes;
     }
 
+    /// That there is no room for `wanted` bytes, and who has it.
+    pub(super) fn shortage(&self, wanted: usize, free: usize) -> CudaError {
+        lock(&self.counts).shortage(wanted, free)
+    }
+
     /// Reserves, or says that the limit stands in the way.
-    fn reserve(&self, bytes: usize) -> Result<(), CudaError> {
-        let Counts { pool, limit } = &mut *lock(&self.counts);
-        let after = pool.reserved + bytes as u64;
-        if let Some(limit) = limit.filter(|limit| after > *limit) {
-            let free = limit.saturating_sub(pool.reserved) as usize;
-            return Err(CudaError::OutOfMemory { wanted: bytes, free });
+    fn reserve(&self, purpose: Purpose, bytes: usize) -> Result<(), CudaError> {
+        let counts = &mut *lock(&self.counts);
+        let before = counts.pool().reserved;
+        let after = before + bytes as u64;
+        if let Some(limit) = counts.limit.filter(|limit| after > *limit) {
+            return Err(counts.shortage(bytes, limit.saturating_sub(before) as usize));
         }
-        pool.reserved = after;
-        pool.reserved_peak = pool.reserved_peak.max(after);
+        counts.share(purpose).reserved += bytes as u64;
+        counts.reserved_peak = counts.reserved_peak.max(after);
         Ok(())
     }
 
-    fn unreserve(&self, bytes: usize) {
-        lock(&self.counts).pool.reserved -= bytes as u64;
+    fn unreserve(&self, purpose: Purpose, bytes: usize) {
+        lock(&self.counts).share(purpose).reserved -= bytes as u64;
     }
 
-    fn use_more(&self, bytes: usize) {
-        let pool = &mut lock(&self.counts).pool;
-        pool.used += bytes as u64;
-        pool.used_peak = pool.used_peak.max(pool.used);
+    fn use_more(&self, purpose: Purpose, bytes: usize) {
+        let counts = &mut *lock(&self.counts);
+        counts.share(purpose).used += bytes as u64;
+        counts.used_peak = counts.used_peak.max(counts.pool().used);
     }
 
-    fn use_less(&self, bytes: usize) {
-        lock(&self.counts).pool.used -= bytes as u64;
+    fn use_less(&self, purpose: Purpose, bytes: usize) {
+        lock(&self.counts).share(purpose).used -= bytes as u64;
     }
 }
 
 /// A stretch of addresses and the memory behind it.
 pub(crate) struct Region {
     ground: Arc<Ground>,
+    purpose: Purpose,
     base: sys::CUdeviceptr,
     state: Mutex<State>,
 }
@@ -117,12 +170,12 @@ struct State {
 }
 
 impl Region {
-    pub(super) fn new(ground: &Arc<Ground>) -> Result<Self, CudaError> {
+    pub(super) fn new(ground: &Arc<Ground>, purpose: Purpose) -> Result<Self, CudaError> {
         let mut base = 0;
         ground.context.bind_to_thread()?;
         // SAFETY: addresses alone; freed in drop.
         unsafe { sys::cuMemAddressReserve(&raw mut base, 2 * ground.total, ground.page, 0, 0) }.result()?;
-        Ok(Self { ground: ground.clone(), base, state: Mutex::default() })
+        Ok(Self { ground: ground.clone(), purpose, base, state: Mutex::default() })
     }
 
     /// Memory for `bytes`. Fails if the device or the limit leaves no room for them.
@@ -139,12 +192,11 @@ impl Region {
                     self.map(state, block)?;
                     state.space.add(block);
                 }
-                let left = CudaError::OutOfMemory { wanted: bytes, free: 0 };
-                state.space.take(bytes).ok_or(left)?
+                state.space.take(bytes).ok_or_else(|| self.ground.shortage(bytes, 0))?
             }
         };
         state.used += bytes;
-        self.ground.use_more(bytes);
+        self.ground.use_more(self.purpose, bytes);
         Ok(self.base + start as u64)
     }
 
@@ -154,7 +206,7 @@ impl Region {
         if let Some(bytes) = state.space.give((pointer - self.base) as usize) {
             state.used -= bytes;
             if state.away.is_none() {
-                self.ground.use_less(bytes);
+                self.ground.use_less(self.purpose, bytes);
             }
         }
     }
@@ -206,7 +258,7 @@ impl Region {
         for &block in &blocks {
             self.unmap(state, block)?;
         }
-        self.ground.use_less(state.used);
+        self.ground.use_less(self.purpose, state.used);
         state.away = Some(blocks);
         Ok(())
     }
@@ -224,7 +276,7 @@ impl Region {
                 return Err(error);
             }
         }
-        self.ground.use_more(state.used);
+        self.ground.use_more(self.purpose, state.used);
         let mut at = 0;
         for Block { start, bytes } in blocks {
             let from = &copy.bytes()[at..at + bytes];
@@ -240,7 +292,7 @@ impl Region {
     fn map(&self, state: &mut State, block: Block) -> Result<(), CudaError> {
         let Ground { context, .. } = &*self.ground;
         context.bind_to_thread()?;
-        self.ground.reserve(block.bytes)?;
+        self.ground.reserve(self.purpose, block.bytes)?;
         let place = self.base + block.start as u64;
         let made = || -> Result<sys::CUmemGenericAllocationHandle, CudaError> {
             let properties = properties(context);
@@ -270,12 +322,12 @@ impl Region {
                 Ok(())
             }
             Err(CudaError::Driver(error)) if error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
-                self.ground.unreserve(block.bytes);
+                self.ground.unreserve(self.purpose, block.bytes);
                 let free = context.mem_get_info().map_or(0, |(free, _)| free);
-                Err(CudaError::OutOfMemory { wanted: block.bytes, free })
+                Err(self.ground.shortage(block.bytes, free))
             }
             Err(error) => {
-                self.ground.unreserve(block.bytes);
+                self.ground.unreserve(self.purpose, block.bytes);
                 Err(error)
             }
         }
@@ -289,7 +341,7 @@ impl Region {
             sys::cuMemUnmap(self.base + block.start as u64, block.bytes).result()?;
             sys::cuMemRelease(handle).result()?;
         }
-        self.ground.unreserve(block.bytes);
+        self.ground.unreserve(self.purpose, block.bytes);
         Ok(())
     }
 }
@@ -308,7 +360,7 @@ impl Drop for Region {
                 context.record_err(sys::cuMemUnmap(self.base + block.start as u64, block.bytes).result());
                 context.record_err(sys::cuMemRelease(handle).result());
             }
-            self.ground.unreserve(block.bytes);
+            self.ground.unreserve(self.purpose, block.bytes);
         }
         // SAFETY: reserved in `new`; nothing is mapped there any more.
         context.record_err(unsafe { sys::cuMemAddressFree(self.base, 2 * self.ground.total) }.result());

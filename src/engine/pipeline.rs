@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use kernels::rgb8::rgb8;
+use kernels::rgb8::{FrameBytes, rgb8};
 use kernels::sage_attention;
 use kernels::sla_mask::BlockSize;
 use kernels::{DType, Device, Tensor};
+use rayon::prelude::*;
 
 use super::attention::Attention;
 use super::course::{Course, Settings, latent_size};
@@ -297,6 +298,7 @@ impl Pipeline {
             let is_text: Vec<bool> = (0..encoded.ids.len()).map(|at| at < encoded.tokens).collect();
             let encoder = self.residents.text_encoder(&needed)?;
             let embedding = encoder.encode(&encoded.ids, &is_text)?; // (text_len, text_dim)
+            let embedding = self.device.apart(|| Tensor::concat(&[&embedding]))?;
             self.texts.push_back(Text {
                 prompt: prompt.to_owned(),
                 encoder: needed.part.key.clone(),
@@ -344,7 +346,9 @@ impl Pipeline {
             condition[MASK_CHANNELS * volume..].copy_from_slice(&latent);
         }
         let shape = [channels, frames, height, width];
-        Ok(Some(Tensor::from_f32(condition, &shape, DType::F32, &self.device)?))
+        let condition =
+            self.device.apart(|| Tensor::from_f32(condition, &shape, DType::F32, &self.device))?;
+        Ok(Some(condition))
     }
 
     /// The clip that a model is conditioned on: the picture, then grey.
@@ -392,7 +396,7 @@ impl Pipeline {
             // On a GPU it still runs: the noise of the next step is made meanwhile.
             let fresh = (!spec.ode).then(|| noise.normal(step as u64 + 1, count));
             let velocity = velocity.to_f32()?;
-            if velocity.iter().any(|value| !value.is_finite()) {
+            if velocity.par_iter().any(|value| !value.is_finite()) {
                 return Err(EngineError::InvalidOutput("the transformer"));
             }
             state.advance(&velocity, fresh.as_deref());
@@ -411,20 +415,30 @@ impl Pipeline {
         let latents_per_chunk =
             if course.small_pieces { FEWEST_LATENTS_PER_CHUNK } else { LATENTS_PER_CHUNK };
         let decoder = self.residents.decoder(&course.needed(PartKind::Decoder, Expert::High))?;
+        let mut before: Option<FrameBytes> = None;
         decoder.decode(latent, latent_size(spec), latents_per_chunk, |chunk| {
             if listener.cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            let (width, height) = (spec.size.width(), spec.size.height());
-            let bytes = rgb8(&chunk)?;
-            let frames = bytes.chunks_exact(width as usize * height as usize * 3);
-            let pictures: Vec<Picture> = frames
-                .map(|rgb| Picture::new(width, height, rgb.to_vec()))
-                .collect::<Result<_, _>>()
-                .map_err(|error| EngineError::Model(error.to_string()))?;
-            listener.frames(&pictures).map_err(|_| EngineError::Cancelled)
-        })
+            let frames = rgb8(&chunk)?;
+            // A GPU works on this chunk while the frames of the one before are taken.
+            let arrived = if frames.are_on_their_way() { before.replace(frames) } else { Some(frames) };
+            arrived.map_or(Ok(()), |frames| hand_over(&frames, spec, listener))
+        })?;
+        before.map_or(Ok(()), |frames| hand_over(&frames, spec, listener))
     }
+}
+
+/// Waits for frames and passes them on.
+fn hand_over(frames: &FrameBytes, spec: &VideoSpec, listener: &mut dyn Listener) -> Result<(), EngineError> {
+    let (width, height) = (spec.size.width(), spec.size.height());
+    let pictures: Vec<Picture> = frames
+        .wait()?
+        .chunks_exact(width as usize * height as usize * 3)
+        .map(|rgb| Picture::new(width, height, rgb.to_vec()))
+        .collect::<Result<_, _>>()
+        .map_err(|error| EngineError::Model(error.to_string()))?;
+    listener.frames(&pictures).map_err(|_| EngineError::Cancelled)
 }
 
 #[cfg(test)]

@@ -78,10 +78,19 @@ impl Devices {
     }
 }
 
-/// Device memory of this process as the driver counts it; `None` for a CPU and where it is not told.
-pub fn process_memory(name: DeviceName) -> Option<u64> {
-    let devices = Devices::open(name);
-    Some(devices.own_memory()).filter(|bytes| *bytes > 0)
+/// What the driver says of this process.
+pub struct ProcessMemory(Devices);
+
+impl ProcessMemory {
+    /// On one device; opens the driver's library once.
+    pub fn on(name: DeviceName) -> Self {
+        Self(Devices::open(name))
+    }
+
+    /// Bytes of the device that this process takes now; `None` for a CPU and where it is not told.
+    pub fn bytes(&self) -> Option<u64> {
+        Some(self.0.own_memory()).filter(|bytes| *bytes > 0)
+    }
 }
 
 /// Device memory of this process.

@@ -15,5 +15,5 @@ mod progress;
 mod publish;
 mod run;
 
-pub use devices::process_memory;
+pub use devices::ProcessMemory;
 pub use run::{Ended, OfferedModel, Setup, WorkerError, run};

@@ -23,7 +23,7 @@ use crate::engine::memory::Budget;
 use crate::engine::models::wan::LinearFormat;
 use crate::engine::weights::Model;
 use crate::engine::{Measurable, Measurement, Pipeline, Runs, Settings};
-use crate::worker::process_memory;
+use crate::worker::ProcessMemory;
 
 /// Measure a model's stages, and clips from prompt to MP4
 #[derive(Debug, clap::Args)]
@@ -134,6 +134,7 @@ pub(super) fn run_bench(args: BenchArgs) -> Result<ExitCode> {
     let mut pipeline = Pipeline::open_with(&model, &device, settings)?;
     device.synchronize()?;
     let mut report = Report::new(&model, &device, began.elapsed().as_secs_f64(), args.warm_ups)?;
+    let process = args.device.parse().ok().map(ProcessMemory::on);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", report.head())?;
     let stages = if args.stages.is_empty() { StageArg::value_variants() } else { &args.stages };
@@ -146,7 +147,7 @@ pub(super) fn run_bench(args: BenchArgs) -> Result<ExitCode> {
                 continue;
             }
             let Some(mut row) = measure(&mut pipeline, &args, linear, &spec, stage)? else { continue };
-            row.process_bytes = args.device.parse().ok().and_then(process_memory);
+            row.process_bytes = process.as_ref().and_then(ProcessMemory::bytes);
             writeln!(out, "{}", row.line())?;
             row.kernel_lines().try_for_each(|line| writeln!(out, "{line}"))?;
             report.rows.push(row);

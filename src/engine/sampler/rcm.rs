@@ -4,6 +4,10 @@
 //! time `s` either along the velocity, `x − (t − s)·v`, or to a fresh mixture, `(1 − s)·x₀ + s·noise`.
 
 use half::bf16;
+use rayon::prelude::*;
+
+/// Fewer numbers are not worth another thread.
+const NUMBERS_A_THREAD: usize = 1 << 15;
 
 /// Times of the second, third and fourth step as angles of the trigonometric flow; fewer steps use the first of them.
 const LATER_ANGLES: [f64; 3] = [1.5, 1.4, 1.0];
@@ -61,23 +65,18 @@ impl Rcm {
 
     /// The latent as it goes into the network.
     pub fn latent(&self) -> Vec<f32> {
-        self.x.iter().map(|&value| value as f32).collect()
+        self.x.par_iter().with_min_len(NUMBERS_A_THREAD).map(|&value| value as f32).collect()
     }
 
     /// Takes one step with the network's velocity: with fresh standard normal `noise`, or along the velocity without.
     pub fn advance(&mut self, velocity: &[f32], noise: Option<&[f32]>) {
         let (time, next) = (self.schedule.times[self.step], self.schedule.times[self.step + 1]);
+        let numbers = self.x.par_iter_mut().with_min_len(NUMBERS_A_THREAD).zip(velocity);
         match noise {
-            Some(noise) => {
-                for ((x, &v), &noise) in self.x.iter_mut().zip(velocity).zip(noise) {
-                    *x = (1.0 - next) * (*x - time * f64::from(v)) + next * f64::from(noise);
-                }
-            }
-            None => {
-                for (x, &v) in self.x.iter_mut().zip(velocity) {
-                    *x -= (time - next) * f64::from(v);
-                }
-            }
+            Some(noise) => numbers.zip(noise).for_each(|((x, &v), &noise)| {
+                *x = (1.0 - next) * (*x - time * f64::from(v)) + next * f64::from(noise);
+            }),
+            None => numbers.for_each(|(x, &v)| *x -= (time - next) * f64::from(v)),
         }
         self.step += 1;
     }

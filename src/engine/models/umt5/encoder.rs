@@ -112,7 +112,8 @@ impl Umt5 {
             return Ok(());
         }
         let bias = |table: &Vec<f32>| PositionBias::new(table, self.heads, positions, &self.device);
-        self.biases = self.position_tables.iter().map(bias).collect::<Result<_, _>>()?;
+        let biases = self.position_tables.iter().map(bias);
+        self.biases = self.device.apart(|| biases.collect::<Result<_, _>>())?;
         Ok(())
     }
 }

@@ -5,7 +5,8 @@ use kernels::causal_conv3d::{Around, Conv3d, causal_conv3d};
 use kernels::conv2d::{Conv2d, Resample, conv2d};
 use kernels::interleave_frames::interleave_frames;
 use kernels::linear::{Epilogue, Linear};
-use kernels::{Device, Movable, Tensor};
+use kernels::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::VaeConfig;
 use super::layers::{Half, Past, Residual, pointwise};
@@ -14,6 +15,9 @@ use super::stream::Stream;
 use crate::engine::error::EngineError;
 use crate::engine::models::loader::Loader;
 use crate::engine::weights::WeightSource;
+
+/// Fewer are not worth another thread.
+const POSITIONS_A_THREAD: usize = 1 << 12;
 
 /// The half of the autoencoder that makes pictures.
 pub struct Decoder {
@@ -55,16 +59,12 @@ impl Decoder {
         latents_per_chunk: usize,
         mut emit: impl FnMut(Tensor) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        // Apart from what is computed in: between tensors that come and go it would leave holes.
-        let mut memory = Memory(self.device.movable(|| Ok::<_, EngineError>(Stream::default()))?);
+        let z = self.denormalised(latent, size)?; // (T, h, w, z)
+        let mut memory = Memory { stream: Stream::default(), device: &self.device };
         for first in (0..size[0]).step_by(latents_per_chunk.max(1)) {
             let frames = first..size[0].min(first + latents_per_chunk.max(1));
-            let z = self.denormalised(latent, size, frames)?; // (t, h, w, z)
-            memory.0.change(|stream| {
-                stream.rewind();
-                Ok::<_, EngineError>(())
-            })?;
-            emit(self.chunk(&z, &mut memory)?)?;
+            memory.stream.rewind();
+            emit(self.chunk(&z.rows(frames)?, &mut memory)?)?;
         }
         Ok(())
     }
@@ -88,25 +88,25 @@ impl Decoder {
         self.half.head.forward(&x, memory) // (4t, 8h, 8w, 3)
     }
 
-    /// Part of the latent with its channels last and its mean and deviation restored.
+    /// The latent with its channels last and its mean and deviation restored. All of it at once: to bring a part to a GPU
+    /// means to wait for the part before.
     fn denormalised(
         &self,
         latent: &[f32],
         [total, height, width]: [usize; 3],
-        frames: std::ops::Range<usize>,
     ) -> Result<Tensor, EngineError> {
-        let (channels, plane) = (self.mean.len(), height * width);
-        if latent.len() != channels * total * plane || latent.is_empty() {
+        let (channels, positions) = (self.mean.len(), total * height * width);
+        if latent.len() != channels * positions || latent.is_empty() {
             return Err(EngineError::Request(format!("a latent of {} numbers", latent.len())));
         }
-        let shape = [frames.len(), height, width, channels];
-        let mut z = Vec::with_capacity(shape.iter().product());
-        for position in frames.start * plane..frames.end * plane {
-            z.extend((0..channels).map(|channel| {
-                latent[channel * total * plane + position] * self.deviation[channel] + self.mean[channel]
-            }));
-        }
-        Ok(Tensor::from_f32(z, &shape, self.device.activations(), &self.device)?)
+        let mut z = vec![0.0; latent.len()];
+        z.par_chunks_mut(channels).enumerate().with_min_len(POSITIONS_A_THREAD).for_each(|(position, z)| {
+            for (channel, z) in z.iter_mut().enumerate() {
+                *z = latent[channel * positions + position] * self.deviation[channel] + self.mean[channel];
+            }
+        });
+        let shape = [total, height, width, channels];
+        Ok(self.device.apart(|| Tensor::from_f32(z, &shape, self.device.activations(), &self.device))?)
     }
 }
 
@@ -127,11 +127,14 @@ impl Up {
 }
 
 /// The frames in front of a chunk are those that the layer saw last.
-struct Memory(Movable<Stream>);
+struct Memory<'a> {
+    stream: Stream,
+    device: &'a Device,
+}
 
-impl Past for Memory {
+impl Past for Memory<'_> {
     fn convolve(&mut self, x: &Tensor, filter: &Conv3d, around: Around) -> Result<Tensor, EngineError> {
-        let history = self.history()?;
+        let history = self.stream.next().history.clone();
         let out = causal_conv3d(x, filter, &Around { history: history.as_ref(), ..around })?;
         drop(history);
         self.remember(x, filter)?;
@@ -139,23 +142,17 @@ impl Past for Memory {
     }
 }
 
-impl Memory {
-    /// The next layer's frames.
-    fn history(&mut self) -> Result<Option<Tensor>, EngineError> {
-        self.0.change(|stream| Ok(stream.next().history.clone()))
-    }
-
-    /// What that layer will need of its input.
+impl Memory<'_> {
+    /// What the layer will need of its input, apart from what is computed in.
     fn remember(&mut self, x: &Tensor, filter: &Conv3d) -> Result<(), EngineError> {
-        self.0.change(|stream| Ok(stream.slot().remember(x, filter.history(1))?))
+        let slot = self.stream.slot();
+        Ok(self.device.apart(|| slot.remember(x, filter.history(1)))?)
     }
 
     /// Two frames from each of `x` `[t, H, W, C]`, except from the first of the video, which the filter never sees.
     fn double_frames(&mut self, x: Tensor, filter: &Conv3d) -> Result<Tensor, EngineError> {
-        let history = self.history()?;
-        let begun = self
-            .0
-            .change(|stream| Ok::<_, EngineError>(std::mem::replace(&mut stream.slot().begun, true)))?;
+        let slot = self.stream.next();
+        let (history, begun) = (slot.history.clone(), std::mem::replace(&mut slot.begun, true));
         let first = if begun { None } else { Some(x.rows(0..1)?) };
         let rest = x.rows(first.iter().len()..x.dim(0))?;
         if rest.dim(0) == 0 {

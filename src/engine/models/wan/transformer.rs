@@ -89,7 +89,7 @@ impl Wan {
         let h = linear(text, first, Epilogue::GeluTanh)?; // (text, d)
         let context = linear(&h, second, Epilogue::None)?; // (text, d)
         let keys = self.blocks.iter().map(|block| block.read(&context));
-        Ok(TextContext(keys.collect::<Result<_, _>>()?))
+        Ok(TextContext(self.device.apart(|| keys.collect::<Result<_, _>>())?))
     }
 
     /// The velocity `[16, T, H, W]` in float32.
@@ -122,7 +122,8 @@ impl Wan {
     fn prepare_rope(&mut self, size: [usize; 3]) -> Result<(), EngineError> {
         let grid = [0, 1, 2].map(|axis| size[axis] / PATCH[axis]);
         if self.rope.as_ref().is_none_or(|(known, _)| *known != grid) {
-            self.rope = Some((grid, RopeTable::new(grid, self.config.head_dim(), &self.device)?));
+            let table = self.device.apart(|| RopeTable::new(grid, self.config.head_dim(), &self.device))?;
+            self.rope = Some((grid, table));
         }
         Ok(())
     }
