@@ -78,6 +78,9 @@ fn stages(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A pixel at column, row and frame.
+type Drawn<'a> = &'a dyn Fn(u32, u32, u32) -> [u8; 3];
+
 /// The file of a clip of published size: of shapes that move, as videos have them, and of noise, which is what synthetic
 /// weights make.
 fn files(criterion: &mut Criterion) {
@@ -91,11 +94,11 @@ fn files(criterion: &mut Criterion) {
         let pixel = 3 * ((at * 480 + y) * 832 + x) as usize;
         [0, 1, 2].map(|channel| (127.5 + 40.0 * random[pixel + channel]) as u8)
     };
-    let draw = |pixel: &dyn Fn(u32, u32, u32) -> [u8; 3], at| {
+    let draw = |pixel: Drawn, at| {
         let rows = (0..480).flat_map(|y| (0..832).flat_map(move |x| pixel(x, y, at)));
         Picture::new(832, 480, rows.collect()).expect("as many bytes as the size has")
     };
-    let kinds: [(&str, &dyn Fn(u32, u32, u32) -> [u8; 3]); 2] = [("moving", &moving), ("noise", &noise)];
+    let kinds: [(&str, Drawn); 2] = [("moving", &moving), ("noise", &noise)];
     for (name, pixel) in kinds {
         let clip: Vec<Picture> = (0..SEGMENT).map(|at| draw(pixel, at)).collect();
         group.bench_function(name, |bencher| {

@@ -31,6 +31,16 @@ pub(super) struct Course {
     pub(super) small_pieces: bool,
 }
 
+/// What a clip needs besides the decoder.
+pub(super) struct Needs {
+    /// Whether its prompt has to be read.
+    pub(super) text: bool,
+    /// Whether it begins with a picture.
+    pub(super) image: bool,
+    /// Those that work at one of its steps.
+    pub(super) experts: Vec<Expert>,
+}
+
 /// Pixels of a latent's side.
 const LATENT_SIDE: usize = 8;
 
@@ -64,11 +74,11 @@ impl Course {
         Self { model: model.clone(), workload, plans: HashMap::new(), small_pieces: false }
     }
 
-    /// Plans a clip. `text` and `image` say what has to be encoded.
+    /// Plans a clip.
     pub(super) fn plan(
         model: &Model,
         spec: &VideoSpec,
-        (text, image): (bool, bool),
+        needs: &Needs,
         settings: Settings,
         residents: &Residents,
         device: &Device,
@@ -76,14 +86,14 @@ impl Course {
         let [frames, height, width] = latent_size(spec);
         let workload = Workload {
             shape: ClipShape { frames, height, width },
-            text,
-            image,
+            text: needs.text,
+            image: needs.image,
             attention: spec.attention,
             linear: linear_of(model, settings, spec.quant_linear),
             stores_gelu_in_int8: stores_gelu_in_int8(device),
             element: device.activations().size(),
         };
-        let stages = workload.stages(model);
+        let stages = stages(&workload, model, &needs.experts);
         let planned = plan(settings.budget.bytes(device)?, &residents.held(), &stages)?;
         let key = |stage: &StageNeed| stage.parts[0].key.clone();
         let small_pieces = planned.iter().any(|plan| plan.small);
@@ -106,5 +116,33 @@ impl Course {
     /// What leaves before the network's stage; nothing the second time.
     pub(super) fn begin(&mut self, key: &PartKey) -> StagePlan {
         self.plans.remove(key).unwrap_or_default()
+    }
+}
+
+/// The stages of a clip. One of few steps may need but one of a model's experts.
+fn stages(workload: &Workload, model: &Model, experts: &[Expert]) -> Vec<StageNeed> {
+    let idle = model.architecture().experts.iter().filter(|expert| !experts.contains(expert));
+    let idle: Vec<PartKey> =
+        idle.map(|&expert| workload.part(model, PartKind::Transformer, expert).key).collect();
+    let mut stages = workload.stages(model);
+    stages.retain(|stage| !idle.contains(&stage.parts[0].key));
+    stages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expert_that_no_step_needs_is_not_planned() {
+        let model = Model::synthetic("wan2.2-i2v-a14b").unwrap();
+        let course = Course::of_model(&model, Settings::default(), &Device::Cpu);
+        let kinds = |experts: &[Expert]| -> Vec<PartKind> {
+            stages(&course.workload, &model, experts).iter().map(|stage| stage.parts[0].key.kind).collect()
+        };
+        use PartKind::{Decoder, Encoder, TextEncoder, Transformer};
+        assert_eq!(kinds(&[Expert::High]), [TextEncoder, Encoder, Transformer, Decoder]);
+        let both = [Expert::High, Expert::High, Expert::Low];
+        assert_eq!(kinds(&both), [TextEncoder, Encoder, Transformer, Transformer, Decoder]);
     }
 }

@@ -11,7 +11,7 @@ use kernels::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::attention::Attention;
-use super::course::{Course, Settings, latent_size};
+use super::course::{Course, Needs, Settings, latent_size};
 use super::error::EngineError;
 use super::listener::Listener;
 use super::memory::{
@@ -218,8 +218,12 @@ impl Pipeline {
     /// Plans a clip with what is in memory now.
     pub(super) fn course(&self, spec: &VideoSpec, image: bool) -> Result<Course, EngineError> {
         let of_model = Course::of_model(&self.model, self.settings, &self.device);
-        let text = !self.remembers(&of_model, &spec.effective_prompt);
-        Course::plan(&self.model, spec, (text, image), self.settings, &self.residents, &self.device)
+        let needs = Needs {
+            text: !self.remembers(&of_model, &spec.effective_prompt),
+            image,
+            experts: (0..spec.steps.get() as usize).map(|step| self.expert_at(spec, step)).collect(),
+        };
+        Course::plan(&self.model, spec, &needs, self.settings, &self.residents, &self.device)
     }
 
     /// Makes room for a network and brings it to the device, if it is not there.
@@ -343,6 +347,9 @@ impl Pipeline {
             let still = self.still(picture, spec.frames.get() as usize)?;
             let needed = course.needed(PartKind::Encoder, Expert::High);
             let latent = self.residents.encoder(&needed)?.encode(&still)?;
+            drop(still);
+            // No other stage computes in as much: what follows takes room of its own beside it.
+            self.device.trim()?;
             condition[MASK_CHANNELS * volume..].copy_from_slice(&latent);
         }
         let shape = [channels, frames, height, width];

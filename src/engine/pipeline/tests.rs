@@ -185,7 +185,7 @@ fn what_leaves_a_gpu_waits_on_the_host_and_makes_the_same_frames_again() {
     let course = Course::plan(
         &model,
         &spec(),
-        (true, false),
+        &Needs { text: true, image: false, experts: vec![Expert::High] },
         Settings::default(),
         &Residents::new(&device, 0),
         &device,
