@@ -1,14 +1,18 @@
 //! What every answer carries, and what is counted about it: request id, timing, tenant, safety headers, metrics.
 
+use std::panic::AssertUnwindSafe;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
+use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::auth::Authenticated;
+use super::errors::ApiError;
 use super::ratelimit::Standing;
 use super::state::Api;
 use super::wait::Waited;
@@ -47,7 +51,9 @@ pub(crate) async fn finish(
 
     api.metrics.http_requests_in_flight.add([], 1.0);
     let in_flight = InFlight(&api);
-    let mut response = next.call(request).instrument(span.clone()).await?;
+    let answering = AssertUnwindSafe(next.call(request).instrument(span.clone())).catch_unwind();
+    // The panic has been logged where it happened; its request is gone with it, and so is most of what is told below.
+    let mut response = answering.await.unwrap_or_else(|_| Err(broken(&id).into()))?;
     drop(in_flight);
 
     let waited = response.request().extensions().get::<Waited>().map(|waited| waited.0);
@@ -87,6 +93,15 @@ pub(crate) async fn finish(
         }
     }
     Ok(response)
+}
+
+/// The answer to a request that met a bug of ours.
+fn broken(id: &RequestId) -> ApiError {
+    let why = "a request panicked";
+    let nosniff = (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned());
+    [(REQUEST_ID, id.to_string()), nosniff]
+        .into_iter()
+        .fold(ApiError::internal(&why), |error, (name, value)| error.with_header(name, value))
 }
 
 /// Counts a request until it is answered or its client is gone.

@@ -22,6 +22,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::media::DECODE_COMMAND;
+use crate::telemetry::veil_panics;
 
 /// An OpenAI-style HTTP server that turns text and pictures into video
 #[derive(Debug, Parser)]
@@ -52,6 +53,7 @@ enum Command {
 
 /// Runs the subcommand of this process's arguments; without one, the server.
 pub fn run() -> Result<ExitCode> {
+    veil_panics();
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run_serve(args),

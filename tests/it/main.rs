@@ -20,6 +20,7 @@ mod limits;
 mod models;
 mod openapi;
 mod organization;
+mod panics;
 mod picture_bombs;
 mod prometheus;
 mod schemathesis;

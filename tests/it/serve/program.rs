@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -24,6 +24,8 @@ pub(crate) struct Program {
     pub(crate) base: String,
     pub(super) admin: String,
     log: PathBuf,
+    /// Standard output, to its end.
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 /// The program with arguments, not yet started.
@@ -44,13 +46,14 @@ impl Program {
         command.arg(&data).stdout(Stdio::piped()).stderr(file).envs(variables.iter().copied());
         // Not in the clone: the bundled model is found beside the program.
         let mut child = command.current_dir(folder).spawn().unwrap();
-        let lines = read_lines(&mut child, &log);
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let lines = read_lines(&mut child, &log, said.clone());
         let address = |prefix: &str| {
             let line = lines.iter().find_map(|line| line.strip_prefix(prefix));
             line.unwrap_or_else(|| panic!("no {prefix:?} in {lines:?}")).to_owned()
         };
         let (base, admin) = (address("listening on "), address("admin listening on "));
-        Self { child, base, admin, log, lines }
+        Self { child, base, admin, log, lines, said }
     }
 
     /// What the first start printed.
@@ -84,6 +87,11 @@ impl Program {
 
     pub(super) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Every line of standard output so far.
+    pub(super) fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
     }
 }
 
@@ -122,7 +130,18 @@ impl Http {
 
     /// The status of a JSON request.
     pub(super) async fn status(&self, path: &str, body: &Value) -> u16 {
-        self.0.request(Method::POST, path).json(body).send().await.unwrap().status().as_u16()
+        self.refusal(path, body).await.0
+    }
+
+    /// Status and text of a JSON request.
+    pub(super) async fn refusal(&self, path: &str, body: &Value) -> (u16, String) {
+        let answer = self.0.request(Method::POST, path).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// A request of any other form.
+    pub(super) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.0.request(method, path)
     }
 
     /// Status and bytes, with a header.
@@ -174,23 +193,28 @@ impl Http {
 
 /// A key for the operator's API, made while the server runs.
 pub(super) fn operator_key(folder: &Path) -> String {
+    new_key(folder, "operator", &[])
+}
+
+/// A key of that kind, made while the server runs with these variables.
+pub(super) fn new_key(folder: &Path, kind: &str, variables: &[(&str, &str)]) -> String {
     let data = folder.join("data").display().to_string();
-    let made =
-        command(&["keys", "create", "--kind", "operator", "--json", "--data-dir", &data]).output().unwrap();
+    let mut command = command(&["keys", "create", "--kind", kind, "--json", "--data-dir", &data]);
+    let made = command.envs(variables.iter().copied()).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     made["value"].as_str().unwrap().to_owned()
 }
 
 /// Everything up to the second address, and the key line if there is one.
-fn read_lines(child: &mut Child, log: &Path) -> Vec<String> {
+fn read_lines(child: &mut Child, log: &Path, said: Arc<Mutex<Vec<String>>>) -> Vec<String> {
     let stdout = child.stdout.take().unwrap();
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
+            said.lock().unwrap().push(line.clone());
+            // Whoever started the program waits for the first lines only.
+            sender.send(line).ok();
         }
     });
     let mut lines: Vec<String> = Vec::new();
