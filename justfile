@@ -24,9 +24,10 @@ kernel name:
 bench name:
     cargo bench --bench {{name}}
 
-# Renew the committed OpenAPI document.
+# Renew the committed OpenAPI documents.
 openapi:
     cargo run -- openapi > openapi/openapi.json
+    cargo run -- openapi --operator > openapi/operator.json
 
 # The CUDA compiler from PyPI into `.cuda/`.
 cuda-toolkit:

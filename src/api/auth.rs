@@ -16,7 +16,7 @@ use super::state::Api;
 use crate::domain::audit::Actor;
 use crate::domain::id::{KeyId, OrganizationId, ProjectId, VideoId};
 use crate::domain::key::{KeyOwner, KeyRecord, ProjectScope, Scope};
-use crate::jobs::{Closed, Tenant};
+use crate::jobs::{Audience, Closed, Tenant};
 
 /// A scope as a type.
 pub(crate) trait Permission: 'static {
@@ -82,6 +82,12 @@ pub(crate) struct Admin<P> {
     permission: PhantomData<P>,
 }
 
+/// Somebody with a key of the installation, or a token of one.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    identity: Identity,
+}
+
 /// Whose request it is, for the answer's headers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Authenticated {
@@ -136,6 +142,17 @@ impl<P> Admin<P> {
     }
 }
 
+impl Operator {
+    /// The key itself; `None` if a token stands for it.
+    pub(crate) fn whole_key(&self) -> Option<&KeyRecord> {
+        (!self.identity.by_token).then_some(&self.identity.key)
+    }
+
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Operator(self.identity.key.id)
+    }
+}
+
 /// An extractor's future.
 type Entering<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
 
@@ -159,6 +176,16 @@ impl<P: Permission> FromRequest for Caller<P> {
     }
 }
 
+impl FromRequest for Operator {
+    type Error = ApiError;
+    type Future = Entering<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { checked(&request, operate).await })
+    }
+}
+
 /// Runs a check with the state of the request, and counts a refusal.
 async fn checked<T>(
     request: &HttpRequest,
@@ -177,7 +204,7 @@ async fn checked<T>(
 
 /// Who it is, whether they may ask so often, and whether they may ask for this.
 async fn enter<P: Permission>(api: &Api, request: &HttpRequest) -> Result<Caller<P>, ApiError> {
-    let identity = identify(api, request).await?;
+    let identity = identify(api, request, Audience::Videos).await?;
     let KeyOwner::Project { scope, .. } = identity.key.owner else {
         return Err(ApiError::new(ErrorCode::InsufficientScope, "this route needs the key of a project"));
     };
@@ -194,13 +221,24 @@ async fn enter<P: Permission>(api: &Api, request: &HttpRequest) -> Result<Caller
 
 /// The same for an administrator.
 async fn govern<P: Permission>(api: &Api, request: &HttpRequest) -> Result<Admin<P>, ApiError> {
-    let identity = identify(api, request).await?;
+    let identity = identify(api, request, Audience::Videos).await?;
     let KeyOwner::Admin { organization } = identity.key.owner else {
         return Err(ApiError::new(ErrorCode::InsufficientScope, "this route needs an admin key"));
     };
     charge_organization(api, request, organization).await?;
     permit::<P>(&identity)?;
     Ok(Admin { organization, key: identity.key.id, permission: PhantomData })
+}
+
+/// Whether it is an operator.
+async fn operate(api: &Api, request: &HttpRequest) -> Result<Operator, ApiError> {
+    let identity = identify(api, request, Audience::Operator).await?;
+    match identity.key.owner {
+        KeyOwner::Operator => Ok(Operator { identity }),
+        KeyOwner::Project { .. } | KeyOwner::Admin { .. } => {
+            Err(ApiError::new(ErrorCode::InsufficientScope, "this route needs an operator key"))
+        }
+    }
 }
 
 /// Checks and counts a request without asking what it is for.

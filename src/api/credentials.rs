@@ -32,8 +32,13 @@ enum Credential {
     Token(String),
 }
 
-/// Finds who it is. Wrong credentials are counted by address, and refused without a word once there were too many.
-pub(crate) async fn identify(api: &Api, request: &HttpRequest) -> Result<Identity, ApiError> {
+/// Finds who it is, for what tokens of that audience open. Wrong credentials are counted by address, and refused without a
+/// word once there were too many.
+pub(crate) async fn identify(
+    api: &Api,
+    request: &HttpRequest,
+    audience: Audience,
+) -> Result<Identity, ApiError> {
     let refusal = match credential(request)? {
         Credential::Key(text) => match api.keys.check(&text).await? {
             Ok(key) => {
@@ -43,7 +48,7 @@ pub(crate) async fn identify(api: &Api, request: &HttpRequest) -> Result<Identit
             Err(KeyRefusal::Unknown) => invalid_key(&format!("the key {} is not valid", text.redacted())),
             Err(KeyRefusal::Expired) => ApiError::new(ErrorCode::ExpiredApiKey, "the key has expired"),
         },
-        Credential::Token(text) => match api.tokens.check(&text, Audience::Videos).await? {
+        Credential::Token(text) => match api.tokens.check(&text, audience).await? {
             Ok((key, rights)) => return Ok(Identity { key: Arc::new(key), rights, by_token: true }),
             // It was valid: nobody guesses.
             Err(TokenRefusal::Expired) => {

@@ -42,7 +42,7 @@ pub(crate) async fn finish(
     let id = RequestId::new(api.clock.now().0, api.random.id_bytes());
     let started = api.clock.monotonic();
     drop_trailing_slash(&mut request);
-    let v1 = request.path().starts_with("/v1/");
+    let (v1, operators) = (request.path().starts_with("/v1/"), request.path().starts_with("/admin/v1/"));
     let method = request.method().clone();
     let span = tracing::info_span!("request", id = %id, method = %method, path = request.path());
     if let Some(client_id) = client_request_id(&request) {
@@ -66,7 +66,7 @@ pub(crate) async fn finish(
     api.metrics.http_request_duration_seconds.observe([method.as_str(), &route], spent.as_secs_f64());
     let millis = spent.as_millis() as u64;
     span.in_scope(|| {
-        if v1 {
+        if v1 || operators {
             tracing::info!(status = status.as_u16(), millis, "answered");
         } else {
             tracing::debug!(status = status.as_u16(), millis, "answered");
@@ -79,9 +79,9 @@ pub(crate) async fn finish(
     if v1 {
         headers.insert(PROCESSING_MS, HeaderValue::from(millis));
         headers.insert(VERSION, OPENAI_VERSION);
-        if !headers.contains_key(CACHE_CONTROL) {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
+    }
+    if (v1 || operators) && !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if let Some(standing) = standing {
         standing.describe(headers);

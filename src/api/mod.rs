@@ -35,3 +35,17 @@ pub use link::LinkSigner;
 pub use ratelimit::RateLimiter;
 pub use retries::RetryGuard;
 pub use state::{Api, ContentDelivery, Readiness, ReadinessCheck};
+
+/// What the operator's API on the other listener is made of, too.
+pub(crate) mod parts {
+    pub(crate) use super::auth::Operator;
+    pub(crate) use super::body::{Accepts, Fields, Limits, inside, read};
+    pub(crate) use super::dto::ListObject;
+    pub(crate) use super::errors::{ApiError, ErrorCode};
+    pub(crate) use super::headers::finish;
+    pub(crate) use super::openapi::complete_operators;
+    pub(crate) use super::paging::Page;
+    pub(crate) use super::query::Query;
+    pub(crate) use super::routes::docs::openapi_json;
+    pub(crate) use super::routes::fallback::{KnownPaths, fallback};
+}

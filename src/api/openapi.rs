@@ -117,20 +117,8 @@ const ERROR_HEADERS: [(&str, &str, bool); 3] = [
 
 /// Completes the document that the routes make.
 pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
-    let mut info = Info::new("wanserve", env!("CARGO_PKG_VERSION"));
-    info.description =
-        Some("Text and pictures become video. Follows OpenAI's Videos API; what goes beyond it is marked by no name of theirs.".to_owned());
-    info.license = Some(License::new("Apache-2.0"));
-    document.info = info;
-    document.servers = Some(vec![Server::new("/")]);
-    document.security = Some(vec![SecurityRequirement::new("bearerAuth", Vec::<String>::new())]);
-    let components = document.components.get_or_insert_default();
-    components.schemas.insert(ErrorResponse::name().into_owned(), ErrorResponse::schema());
-    components.schemas.insert(ErrorBody::name().into_owned(), ErrorBody::schema());
-    for scheme in ["bearerAuth", "adminBearer", "metricsToken"] {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        components.security_schemes.insert(scheme.to_owned(), SecurityScheme::Http(bearer).into());
-    }
+    let description = "Text and pictures become video. Follows OpenAI's Videos API; what goes beyond it is marked by no name of theirs.";
+    introduce(&mut document, "wanserve", description, &["bearerAuth", "adminBearer", "metricsToken"]);
     for (path, item) in &mut document.paths.paths {
         let v1 = path.starts_with("/v1/");
         if let Some(post) = item.post.as_mut().filter(|_| v1) {
@@ -146,6 +134,46 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
         }
     }
     document
+}
+
+/// The same for the operator's API.
+pub(crate) fn complete_operators(mut document: OpenApi) -> OpenApi {
+    let description =
+        "What the operator of an installation does: organizations, workers, the queue, signing keys.";
+    introduce(&mut document, "wanserve for operators", description, &["operatorBearer"]);
+    for (path, item) in &mut document.paths.paths {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            if path.starts_with("/admin/") {
+                add_errors(operation);
+            }
+            for (status, response) in &mut operation.responses.responses {
+                let RefOr::T(response) = response else { continue };
+                add_headers(response, &EVERYWHERE);
+                if path.starts_with("/admin/") {
+                    add_headers(response, &[("cache-control", "`no-store`.", false)]);
+                }
+                add_headers_of_errors(status, response);
+            }
+        }
+    }
+    document
+}
+
+/// Title, security and what errors look like. The first scheme is that of every operation that names none.
+fn introduce(document: &mut OpenApi, title: &str, description: &str, schemes: &[&str]) {
+    let mut info = Info::new(title, env!("CARGO_PKG_VERSION"));
+    info.description = Some(description.to_owned());
+    info.license = Some(License::new("Apache-2.0"));
+    document.info = info;
+    document.servers = Some(vec![Server::new("/")]);
+    document.security = Some(vec![SecurityRequirement::new(schemes[0], Vec::<String>::new())]);
+    let components = document.components.get_or_insert_default();
+    components.schemas.insert(ErrorResponse::name().into_owned(), ErrorResponse::schema());
+    components.schemas.insert(ErrorBody::name().into_owned(), ErrorBody::schema());
+    for scheme in schemes {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.security_schemes.insert((*scheme).to_owned(), SecurityScheme::Http(bearer).into());
+    }
 }
 
 fn is_one_of(operation: &Operation, ids: &[&str]) -> bool {
@@ -174,9 +202,7 @@ fn add_all_headers(operation: &mut Operation, v1: bool) {
         if v1 {
             add_headers(response, &HEADERS);
         }
-        if status.starts_with(['4', '5']) {
-            add_headers(response, &ERROR_HEADERS);
-        }
+        add_headers_of_errors(status, response);
         if files && ["206", "416"].contains(&status.as_str()) {
             add_headers(response, &RANGE_HEADERS);
         }
@@ -187,10 +213,19 @@ fn add_all_headers(operation: &mut Operation, v1: bool) {
                 add_headers(response, &CREATE_HEADERS);
             }
             "200" if is_job => add_headers(response, &JOB_HEADERS),
-            "401" => add_headers(response, &[("www-authenticate", "`Bearer`.", false)]),
-            "405" => add_headers(response, &[("allow", "The methods of the path.", false)]),
             _ => {}
         }
+    }
+}
+
+fn add_headers_of_errors(status: &str, response: &mut Response) {
+    if status.starts_with(['4', '5']) {
+        add_headers(response, &ERROR_HEADERS);
+    }
+    match status {
+        "401" => add_headers(response, &[("www-authenticate", "`Bearer`.", false)]),
+        "405" => add_headers(response, &[("allow", "The methods of the path.", false)]),
+        _ => {}
     }
 }
 

@@ -31,3 +31,32 @@ impl<I: FromStr> Page<I> {
         Ok(Self { after, limit: limit as u32, order })
     }
 }
+
+impl<I: PartialEq> Page<I> {
+    /// The page of `items`, which come oldest first, and whether another follows.
+    pub(crate) fn cut<T>(&self, mut items: Vec<T>, id: impl Fn(&T) -> I) -> Result<(Vec<T>, bool), ApiError> {
+        if self.order == Order::Newest {
+            items.reverse();
+        }
+        cut_behind(items, self.after.as_ref(), self.limit, id)
+    }
+}
+
+/// Up to `limit` items behind the one of that id, and whether more follow.
+pub(crate) fn cut_behind<T, I: PartialEq>(
+    items: Vec<T>,
+    after: Option<&I>,
+    limit: u32,
+    id: impl Fn(&T) -> I,
+) -> Result<(Vec<T>, bool), ApiError> {
+    let start = match after {
+        None => 0,
+        Some(after) => {
+            let place = items.iter().position(|item| id(item) == *after);
+            1 + place.ok_or_else(|| ApiError::invalid_value("after", "`after` is in no list of yours"))?
+        }
+    };
+    let limit = limit as usize;
+    let has_more = items.len() - start > limit;
+    Ok((items.into_iter().skip(start).take(limit).collect(), has_more))
+}

@@ -25,6 +25,7 @@ use super::state::Api;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::key::KeyOwner;
+use crate::jobs::Audience;
 use crate::store::{Answer, AnswerKey, HeldWrites, StoreError, hold_back, together};
 
 /// How long an answer is repeated.
@@ -103,7 +104,7 @@ struct New {
 /// Recognises a request by its whole body, which is handed on.
 async fn recognise_whole(api: &Api, request: &mut ServiceRequest) -> Result<Found, ApiError> {
     let key = key_of(request.request())?;
-    let identity = identify(api, request.request()).await?;
+    let identity = identify(api, request.request(), Audience::Videos).await?;
     let payload = request.extract::<web::Payload>().await.map_err(|error| ApiError::internal(&error))?;
     let bytes = body::whole(request.request(), payload, Limits::PLAIN).await?;
     request.set_payload(Payload::from(bytes.clone()));

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::admin::{self, Admin};
 use super::data_folder::{DataFolder, DataFolderError};
 use super::files::files;
 use super::listeners::{self, ListenError, Running, Servers};
+use super::operator::{self, Pool};
 use super::outside::{self, Outside};
 use super::settings::note_settings;
 use super::supervisor::{Launch, OWN_PROGRAM, Supervisor};
@@ -221,8 +221,9 @@ impl Server {
         servers.add(self.worker_server(workers)?);
         let processes = devices::processes(&config.workers.devices);
         let supervisor = Arc::new(Supervisor::start(processes, &launch, &self.scheduler, &self.metrics));
-        servers.add(self.admin_server(admin, supervisor.clone())?);
-        servers.add(self.main_server(config, main, listen)?);
+        let api = self.api(config, listen);
+        servers.add(self.operator_server(admin, api.clone(), supervisor.clone())?);
+        servers.add(self.main_server(config, main, api)?);
         let gauges = self.scheduler.clone();
         self.metrics.before_scrape(move || gauges.gauge());
         let loops = Loops::start(&self.scheduler, &self.jobs, &self.outside);
@@ -245,9 +246,51 @@ impl Server {
         &self,
         config: &Config,
         socket: TcpListener,
-        address: SocketAddr,
+        state: web::Data<Api>,
     ) -> Result<Running, ServeError> {
-        let state = web::Data::new(Api {
+        let remote =
+            config.workers.token.as_ref().map(|token| WorkerAccess::Token(token.expose().to_owned()));
+        let scheduler = self.scheduler.clone();
+        let server = HttpServer::new(move || {
+            api::app(state.clone()).configure(|routes| {
+                if let Some(access) = &remote {
+                    scheduler::configure(routes, scheduler.clone(), access.clone());
+                }
+            })
+        });
+        let server = server.on_connect(api::remember_client).workers(API_THREADS);
+        let server = server.shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
+        Ok(server.listen(socket).map_err(ServeError::Http)?.run())
+    }
+
+    /// The lease protocol for the processes of this machine.
+    fn worker_server(&self, socket: UnixListener) -> Result<Running, ServeError> {
+        let scheduler = self.scheduler.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .configure(|routes| scheduler::configure(routes, scheduler.clone(), WorkerAccess::Local))
+        });
+        let server = server.workers(1).shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
+        Ok(server.listen_uds(socket).map_err(ServeError::Http)?.run())
+    }
+
+    /// The operator's API.
+    fn operator_server(
+        &self,
+        socket: TcpListener,
+        api: web::Data<Api>,
+        supervisor: Arc<Supervisor>,
+    ) -> Result<Running, ServeError> {
+        let pool = web::Data::new(Pool { scheduler: self.scheduler.clone(), supervisor });
+        let server = HttpServer::new(move || operator::app(api.clone(), pool.clone()));
+        let server = server.on_connect(api::remember_client).workers(1);
+        let server = server.shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
+        Ok(server.listen(socket).map_err(ServeError::Http)?.run())
+    }
+
+    /// What the routes of both listeners work with.
+    fn api(&self, config: &Config, address: SocketAddr) -> web::Data<Api> {
+        web::Data::new(Api {
             jobs: self.jobs.clone(),
             store: self.store.clone(),
             webhooks: self.outside.webhooks(),
@@ -280,49 +323,7 @@ impl Server {
             metrics: self.metrics.clone(),
             metrics_token: self.metrics_token(config, address),
             readiness: readiness::check(self.store.clone(), self.storage.clone(), self.scheduler.clone()),
-        });
-        let remote =
-            config.workers.token.as_ref().map(|token| WorkerAccess::Token(token.expose().to_owned()));
-        let scheduler = self.scheduler.clone();
-        let server = HttpServer::new(move || {
-            api::app(state.clone()).configure(|routes| {
-                if let Some(access) = &remote {
-                    scheduler::configure(routes, scheduler.clone(), access.clone());
-                }
-            })
-        });
-        let server = server.on_connect(api::remember_client).workers(API_THREADS);
-        let server = server.shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
-        Ok(server.listen(socket).map_err(ServeError::Http)?.run())
-    }
-
-    /// The lease protocol for the processes of this machine.
-    fn worker_server(&self, socket: UnixListener) -> Result<Running, ServeError> {
-        let scheduler = self.scheduler.clone();
-        let server = HttpServer::new(move || {
-            App::new()
-                .configure(|routes| scheduler::configure(routes, scheduler.clone(), WorkerAccess::Local))
-        });
-        let server = server.workers(1).shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
-        Ok(server.listen_uds(socket).map_err(ServeError::Http)?.run())
-    }
-
-    /// The operator's API.
-    fn admin_server(&self, socket: TcpListener, supervisor: Arc<Supervisor>) -> Result<Running, ServeError> {
-        let state = web::Data::new(Admin {
-            store: self.store.clone(),
-            keys: self.keys.clone(),
-            tokens: self.tokens.clone(),
-            tenants: self.tenants.clone(),
-            audit: self.audit.clone(),
-            clock: self.clock.clone(),
-            random: self.random.clone(),
-            scheduler: self.scheduler.clone(),
-            supervisor,
-        });
-        let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(admin::configure));
-        let server = server.workers(1).shutdown_timeout(REQUEST_GRACE_SECONDS).disable_signals();
-        Ok(server.listen(socket).map_err(ServeError::Http)?.run())
+        })
     }
 
     /// The configured token; on an address that others can reach there is always one, known to nobody if need be.

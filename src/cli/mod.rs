@@ -44,8 +44,7 @@ enum Command {
     Keys(keys::KeysArgs),
     Audit(audit::AuditArgs),
     Migrate(migrate::MigrateArgs),
-    /// Print the OpenAPI document
-    Openapi,
+    Openapi(openapi::OpenapiArgs),
     Doctor(doctor::DoctorArgs),
     #[command(name = DECODE_COMMAND, hide = true)]
     DecodePicture(decode_picture::DecodePictureArgs),
@@ -64,7 +63,7 @@ pub fn run() -> Result<ExitCode> {
         Command::Keys(args) => keys::run_keys(args),
         Command::Audit(args) => audit::run_audit(args),
         Command::Migrate(args) => migrate::run_migrate(args),
-        Command::Openapi => openapi::run_openapi(),
+        Command::Openapi(args) => openapi::run_openapi(&args),
         Command::Doctor(args) => doctor::run_doctor(args),
         Command::DecodePicture(args) => decode_picture::run_decode_picture(&args),
     }

@@ -303,9 +303,10 @@ impl Scheduler {
         self.inner.work.notify_waiters();
     }
 
-    /// Gives a worker new orders; false if it is unknown.
-    pub fn order(&self, worker: WorkerId, orders: Orders) -> bool {
-        let known = self.inner.state().workers.get_mut(worker).map(|worker| worker.orders = orders).is_some();
+    /// Gives a worker new orders; false if it is unknown. After `patience` it is to give its job back, too.
+    pub fn order(&self, worker: WorkerId, orders: Orders, patience: Option<Duration>) -> bool {
+        let stop_at = patience.map(|patience| self.inner.parts.clock.monotonic().after(patience));
+        let known = self.inner.state().workers.order(worker, orders, stop_at);
         self.inner.work.notify_waiters();
         known
     }

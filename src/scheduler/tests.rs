@@ -365,6 +365,23 @@ async fn a_draining_server_hands_nothing_out_and_ends_when_its_jobs_do() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_to_restart_gives_its_job_back_when_patience_ends() {
+    let bench = Bench::new().await;
+    let worker = bench.worker("cpu", true).await;
+    bench.submit(1, 1).await;
+    let lease = bench.lease(worker).await.unwrap();
+    let orders = Orders { drain: true, restart: true, stop: false };
+    assert!(bench.scheduler.order(worker, orders, Some(Duration::from_secs(5))));
+    assert_eq!(bench.beat(worker, &lease, 1).await.unwrap().orders, orders);
+    bench.clock.pass(Duration::from_secs(4));
+    assert_eq!(bench.beat(worker, &lease, 2).await.unwrap().orders, orders);
+    bench.clock.pass(Duration::from_secs(1));
+    assert_eq!(bench.beat(worker, &lease, 3).await.unwrap().orders, Orders { stop: true, ..orders });
+    assert!(bench.scheduler.order(worker, Orders::default(), None));
+    assert_eq!(bench.beat(worker, &lease, 4).await.unwrap().orders, Orders::default(), "the last word holds");
+}
+
+#[tokio::test]
 async fn the_outlook_counts_who_goes_first() {
     let bench = Bench::new().await;
     let (first, second) = (bench.submit(1, 1).await, bench.submit(1, 2).await);

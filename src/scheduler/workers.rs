@@ -47,6 +47,8 @@ pub(super) struct Worker {
     pub(super) hello: WorkerHello,
     pub(super) local: bool,
     pub(super) orders: Orders,
+    /// When it is to give its job back, whatever its orders said.
+    stop_at: Option<Moment>,
     asked: bool,
     seen: Moment,
     seen_at: UnixMillis,
@@ -96,7 +98,8 @@ impl Workers {
         let id = known.filter(|(_, process)| *process == hello.process).map_or(id, |(id, _)| id);
         self.remove(&hello.name);
         let orders = Orders::default();
-        let worker = Worker { hello, local, orders, asked: false, seen: heard.seen, seen_at: heard.at };
+        let (seen, seen_at) = (heard.seen, heard.at);
+        let worker = Worker { hello, local, orders, stop_at: None, asked: false, seen, seen_at };
         self.by_id.insert(id, worker);
         id
     }
@@ -107,6 +110,13 @@ impl Workers {
 
     pub(super) fn get_mut(&mut self, id: WorkerId) -> Option<&mut Worker> {
         self.by_id.get_mut(&id)
+    }
+
+    /// Gives a worker new orders; false if it is unknown.
+    pub(super) fn order(&mut self, id: WorkerId, orders: Orders, stop_at: Option<Moment>) -> bool {
+        let Some(worker) = self.by_id.get_mut(&id) else { return false };
+        (worker.orders, worker.stop_at) = (orders, stop_at);
+        true
     }
 
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
@@ -185,6 +195,7 @@ impl Worker {
     pub(super) fn heard(&mut self, heard: Heard) {
         self.seen = heard.seen;
         self.seen_at = heard.at;
+        self.orders.stop |= self.stop_at.is_some_and(|at| at <= heard.seen);
     }
 
     /// It asks for work and tells how it is.

@@ -193,6 +193,7 @@ const CHECKS: [(u32, &str, &[&str]); 30] = [
             "it/conventions.rs::what_is_no_route_is_said_in_the_envelope",
             "it/openapi.rs::the_committed_document_equals_the_codes",
             "it/openapi.rs::every_endpoint_of_the_contract_is_in_the_document",
+            "it/openapi.rs::every_endpoint_of_the_operator_is_in_its_document",
             "openapi/run.sh::openapi-spec-validator",
             "it/serve/kill.rs::a_killed_worker_costs_one_attempt_and_no_job",
             "it/serve/clip.rs::a_cancel_takes_effect_within_one_step",

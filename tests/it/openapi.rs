@@ -1,19 +1,29 @@
-//! The committed OpenAPI document is the one that the code makes.
-//! To renew it: `cargo run -- openapi > openapi/openapi.json`.
+//! The committed OpenAPI documents are those that the code makes.
+//! To renew them: `just openapi`.
 
 use std::fs;
 use std::path::Path;
 
+use utoipa::openapi::OpenApi;
+
 #[test]
 fn the_committed_document_equals_the_codes() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/openapi.json");
-    let made =
-        format!("{}\n", wanserve::api::openapi().to_pretty_json().expect("the document is plain data"));
+    same("openapi.json", &wanserve::api::openapi());
+}
+
+#[test]
+fn the_committed_document_for_operators_equals_the_codes() {
+    same("operator.json", &wanserve::app::operator_openapi());
+}
+
+fn same(name: &str, document: &OpenApi) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi").join(name);
+    let made = format!("{}\n", document.to_pretty_json().expect("the document is plain data"));
     let committed = fs::read_to_string(&path).unwrap_or_default();
     if committed != made {
         let fresh = path.with_extension("json.new");
         fs::write(&fresh, made).expect("the folder can be written");
-        panic!("openapi/openapi.json is out of date; the document of the code is in {}", fresh.display());
+        panic!("openapi/{name} is out of date; the document of the code is in {}", fresh.display());
     }
 }
 
@@ -76,4 +86,28 @@ fn every_endpoint_of_the_contract_is_in_the_document() {
         .filter(|(path, method)| !document["paths"][path][method].is_object())
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The same for the operator's document.
+const OPERATOR_ENDPOINTS: [(&str, &[&str]); 10] = [
+    ("/admin/v1/organizations", &["get", "post"]),
+    ("/admin/v1/organizations/{organization_id}", &["get", "post"]),
+    ("/admin/v1/workers", &["get"]),
+    ("/admin/v1/workers/{worker}", &["get"]),
+    ("/admin/v1/workers/{worker}/restart", &["post"]),
+    ("/admin/v1/workers/{worker}/drain", &["post"]),
+    ("/admin/v1/workers/{worker}/resume", &["post"]),
+    ("/admin/v1/queue", &["get"]),
+    ("/admin/v1/signing_keys/rotate", &["post"]),
+    ("/admin/v1/tokens", &["post"]),
+];
+
+#[test]
+fn every_endpoint_of_the_operator_is_in_its_document() {
+    let document = serde_json::to_value(wanserve::app::operator_openapi()).unwrap();
+    for (path, methods) in OPERATOR_ENDPOINTS {
+        for method in methods {
+            assert!(document["paths"][path][method]["summary"].is_string(), "{method} {path}");
+        }
+    }
 }

@@ -11,5 +11,5 @@ if [ ! -x "$tools/bin/schemathesis" ]; then
     "$tools/bin/pip" install --quiet --disable-pip-version-check openapi-spec-validator==0.9.0
     "$tools/bin/pip" install --quiet --disable-pip-version-check schemathesis==4.32.5
 fi
-"$tools/bin/openapi-spec-validator" openapi/openapi.json
+"$tools/bin/openapi-spec-validator" openapi/openapi.json openapi/operator.json
 SCHEMATHESIS="$PWD/$tools/bin/schemathesis" cargo test --locked --test it schemathesis -- --ignored --nocapture

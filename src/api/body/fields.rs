@@ -29,7 +29,7 @@ pub(super) enum Node {
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     members: BTreeMap<String, Node>,
-    /// Members of a JSON body that are null: absent, except where null means something.
+    /// Paths of members of a JSON body that are null: absent, except where null means something.
     nulls: BTreeSet<String>,
 }
 
@@ -137,7 +137,12 @@ impl Fields {
     pub(crate) fn object(&mut self, name: &str) -> Result<Option<Self>, BadRequest> {
         match self.single(name)? {
             None => Ok(None),
-            Some(Node::Object(members)) => Ok(Some(Self::new(members, BTreeSet::new()))),
+            Some(Node::Object(members)) => {
+                let inside = format!("{name}.");
+                let nulls =
+                    self.nulls.iter().filter_map(|path| path.strip_prefix(&inside).map(str::to_owned));
+                Ok(Some(Self::new(members, nulls.collect())))
+            }
             Some(_) => Err(wrong_type(name, "an object")),
         }
     }

@@ -1,6 +1,6 @@
 //! A JSON body as a tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -16,11 +16,21 @@ pub(super) fn decode(body: &[u8]) -> Result<Fields, ApiError> {
         let place = format!("line {} column {}", error.line(), error.column());
         ApiError::new(ErrorCode::InvalidJson, format!("the body is not valid JSON ({place})"))
     })?;
-    let nulls = value.as_object().into_iter().flatten().filter(|(_, value)| value.is_null());
-    let nulls = nulls.map(|(name, _)| name.clone()).collect();
+    let mut nulls = BTreeSet::new();
+    note_nulls(&value, "", &mut nulls);
     match node(value) {
         Some(Node::Object(members)) => Ok(Fields::new(members, nulls)),
         Some(_) | None => Err(ApiError::new(ErrorCode::InvalidType, "the body must be a JSON object")),
+    }
+}
+
+/// The paths of members that are null.
+fn note_nulls(value: &Value, path: &str, nulls: &mut BTreeSet<String>) {
+    for (name, member) in value.as_object().into_iter().flatten() {
+        if member.is_null() {
+            nulls.insert(format!("{path}{name}"));
+        }
+        note_nulls(member, &format!("{path}{name}."), nulls);
     }
 }
 

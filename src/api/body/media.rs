@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::error::PayloadError;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -73,6 +73,8 @@ pub(crate) async fn read(
             check_declared(request, limits.multipart)?;
             multipart::decode(request.headers(), Limited::new(payload, limits.multipart, limits.time)).await
         }
+        // Nothing is sent and no type is said: nothing is asked for beyond what the path says.
+        None if accepts != Accepts::Multipart && is_empty(request) => Ok(Fields::default()),
         Some(_) | None => {
             let types = match accepts {
                 Accepts::Json => "application/json",
@@ -102,6 +104,11 @@ pub(crate) fn is_form(request: &HttpRequest) -> bool {
 fn essence(request: &HttpRequest) -> Option<String> {
     let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     value.split(';').next().map(|essence| essence.trim().to_ascii_lowercase())
+}
+
+fn is_empty(request: &HttpRequest) -> bool {
+    let length = request.headers().get(CONTENT_LENGTH);
+    length.is_none_or(|length| length == "0") && !request.headers().contains_key(TRANSFER_ENCODING)
 }
 
 fn check_declared(request: &HttpRequest, limit: usize) -> Result<(), ApiError> {

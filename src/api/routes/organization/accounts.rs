@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 
-use super::{account, cut, note, open_project, project, scope_of, take_name};
+use super::{account, note, open_project, project, scope_of, take_name};
 use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
 use crate::api::body::{self, Accepts, Limits};
 use crate::api::dto::{
@@ -73,7 +73,7 @@ pub(crate) async fn list_accounts(
 ) -> Result<HttpResponse, ApiError> {
     let page = Page::<ServiceAccountId>::of(&Query::of(&request)?)?;
     let project = project(&api, &admin, &id).await?;
-    let (accounts, has_more) = cut(api.store.accounts(project.id).await?, &page, |account| account.id)?;
+    let (accounts, has_more) = page.cut(api.store.accounts(project.id).await?, |account| account.id)?;
     let data = accounts.iter().map(|account| AccountObject::new(account, None)).collect();
     Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, AccountObject::id)))
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 
-use super::{cut, missing, note, take_name, take_scopes, take_seconds};
+use super::{missing, note, take_name, take_scopes, take_seconds};
 use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
 use crate::api::body::{self, Accepts, Limits};
 use crate::api::dto::{AdminKeyBody, AdminKeyList, AdminKeyObject, DeletedObject, ListObject};
@@ -52,7 +52,7 @@ pub(crate) async fn list_admin_keys(
 ) -> Result<HttpResponse, ApiError> {
     let page = Page::<KeyId>::of(&Query::of(&request)?)?;
     let keys = api.store.keys(KeysOf::Organization(admin.organization())).await?;
-    let (keys, has_more) = cut(keys, &page, |record| record.id)?;
+    let (keys, has_more) = page.cut(keys, |record| record.id)?;
     let data = keys.iter().map(|record| AdminKeyObject::new(record, None)).collect();
     Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, AdminKeyObject::id)))
 }

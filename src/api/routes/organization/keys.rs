@@ -2,9 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 
-use super::{
-    account, check_name, cut, missing, note, open_project, project, scope_of, take_scopes, take_seconds,
-};
+use super::{account, check_name, missing, note, open_project, project, scope_of, take_scopes, take_seconds};
 use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
 use crate::api::body::{self, Accepts, Limits};
 use crate::api::dto::{
@@ -67,7 +65,7 @@ pub(crate) async fn list_keys(
     let page = Page::<KeyId>::of(&Query::of(&request)?)?;
     let project = project(&api, &admin, &id).await?;
     let keys = api.store.keys(KeysOf::Project(project.id)).await?;
-    let (keys, has_more) = cut(keys, &page, |record: &KeyRecord| record.id)?;
+    let (keys, has_more) = page.cut(keys, |record| record.id)?;
     let data = objects(&api, &project, &keys).await?;
     Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, KeyObject::id)))
 }

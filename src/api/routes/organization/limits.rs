@@ -9,6 +9,7 @@ use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
 use crate::api::body::{self, Accepts, Fields, Limits};
 use crate::api::dto::{ListObject, RateLimitBody, RateLimitList, RateLimitObject};
 use crate::api::errors::ApiError;
+use crate::api::paging::cut_behind;
 use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
@@ -38,7 +39,7 @@ pub(crate) async fn list_rate_limits(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::of(&request)?;
-    let limit = query.integer("limit", 0..=100)?.unwrap_or(100) as usize;
+    let limit = query.integer("limit", 0..=100)?.unwrap_or(100) as u32;
     let project = project(&api, &admin, &id).await?;
     let (all, models) = api.tenants.limits(project.id).await?;
     let mut objects = vec![RateLimitObject::new(None, &all)];
@@ -46,15 +47,8 @@ pub(crate) async fn list_rate_limits(
         let allowance = models.get(&model.id).copied().unwrap_or_default();
         objects.push(RateLimitObject::new(Some(&model.id), &allowance));
     }
-    let start = match query.text("after") {
-        None => 0,
-        Some(after) => {
-            let place = objects.iter().position(|object| object.id() == after);
-            1 + place.ok_or_else(|| ApiError::invalid_value("after", "`after` is in no list of yours"))?
-        }
-    };
-    let has_more = objects.len() - start > limit;
-    let data = objects.into_iter().skip(start).take(limit).collect();
+    let after = query.text("after").map(str::to_owned);
+    let (data, has_more) = cut_behind(objects, after.as_ref(), limit, RateLimitObject::id)?;
     Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, RateLimitObject::id)))
 }
 

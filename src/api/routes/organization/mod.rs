@@ -8,7 +8,6 @@ mod limits;
 mod projects;
 mod usage;
 
-use std::str::FromStr;
 use std::time::Duration;
 
 pub(crate) use accounts::{create_account, delete_account, get_account, list_accounts, update_account};
@@ -22,14 +21,12 @@ pub(crate) use usage::get_organization_usage;
 use crate::api::auth::Admin;
 use crate::api::body::Fields;
 use crate::api::errors::{ApiError, ErrorCode};
-use crate::api::paging::Page;
 use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
 use crate::domain::id::ProjectId;
 use crate::domain::key::{ProjectScope, Scope};
 use crate::domain::tenant::{Project, ServiceAccount};
 use crate::jobs::Deed;
-use crate::store::Order;
 
 /// The longest name, in characters.
 const MAX_NAME: usize = 128;
@@ -118,25 +115,4 @@ fn take_scopes(fields: &mut Fields, offered: &[Scope]) -> Result<Vec<Scope>, Api
         scope.ok_or_else(|| ApiError::invalid_value("scopes", message))
     };
     names.iter().map(known).collect()
-}
-
-/// The page of `items`, which come oldest first.
-fn cut<T, I: FromStr + PartialEq>(
-    mut items: Vec<T>,
-    page: &Page<I>,
-    id: impl Fn(&T) -> I,
-) -> Result<(Vec<T>, bool), ApiError> {
-    if page.order == Order::Newest {
-        items.reverse();
-    }
-    let start = match &page.after {
-        None => 0,
-        Some(after) => {
-            let place = items.iter().position(|item| id(item) == *after);
-            1 + place.ok_or_else(|| ApiError::invalid_value("after", "`after` is in no list of yours"))?
-        }
-    };
-    let limit = page.limit as usize;
-    let has_more = items.len() - start > limit;
-    Ok((items.into_iter().skip(start).take(limit).collect(), has_more))
 }

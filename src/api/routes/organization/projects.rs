@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 
-use super::{cut, missing, note, project, scope_of, take_name};
+use super::{missing, note, project, scope_of, take_name};
 use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
 use crate::api::body::{self, Accepts, Limits};
 use crate::api::dto::{ListObject, ProjectBody, ProjectList, ProjectObject};
@@ -65,7 +65,7 @@ pub(crate) async fn list_projects(
     let archived = query.boolean("include_archived")?.unwrap_or(false);
     let mut projects = api.store.projects(admin.organization()).await?;
     projects.retain(|project| archived || project.archived_at.is_none());
-    let (projects, has_more) = cut(projects, &page, |project| project.id)?;
+    let (projects, has_more) = page.cut(projects, |project| project.id)?;
     let data = projects.iter().map(ProjectObject::new).collect();
     Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, ProjectObject::id)))
 }
