@@ -11,7 +11,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use super::credentials::{Identity, identify};
 use super::errors::{ApiError, ErrorCode};
-use super::ratelimit::{RouteClass, Standing, too_many};
+use super::ratelimit::{Account, RouteClass, Standing, too_many};
 use super::state::Api;
 use crate::domain::audit::Actor;
 use crate::domain::id::{KeyId, OrganizationId, ProjectId, VideoId};
@@ -262,8 +262,9 @@ async fn charge_project(
         return Err(closed_error(closed));
     }
     let class = RouteClass::of(request);
-    let mut standing = api.rates.take(class, scope.project, &tenant.allowance);
-    standing.look_up(api, scope, &tenant, identity.rights.max_active_jobs).await?;
+    let standing = api.rates.take(class, scope.project, &tenant.allowance);
+    let most_active = identity.rights.max_active_jobs;
+    request.extensions_mut().insert(Account { scope, tenant: tenant.clone(), most_active });
     stand(api, request, standing, scope.project)?;
     Ok(tenant)
 }

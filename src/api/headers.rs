@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::auth::Authenticated;
 use super::errors::ApiError;
-use super::ratelimit::Standing;
+use super::ratelimit::{Account, Standing};
 use super::state::Api;
 use super::wait::Waited;
 use crate::domain::id::RequestId;
@@ -59,7 +59,7 @@ pub(crate) async fn finish(
     let waited = response.request().extensions().get::<Waited>().map(|waited| waited.0);
     let spent = api.clock.monotonic().since(started).saturating_sub(waited.unwrap_or_default());
     let tenant = response.request().extensions().get::<Authenticated>().copied();
-    let standing = response.request().extensions().get::<Standing>().copied();
+    let standing = standing(&api, &response).await;
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
     let status = response.status();
     api.metrics.http_requests_total.increment([method.as_str(), &route, status.as_str()]);
@@ -102,6 +102,22 @@ fn broken(id: &RequestId) -> ApiError {
     [(REQUEST_ID, id.to_string()), nosniff]
         .into_iter()
         .fold(ApiError::internal(&why), |error, (name, value)| error.with_header(name, value))
+}
+
+/// How the caller's project stands now: what the request itself did counts.
+async fn standing<B>(api: &Api, response: &ServiceResponse<B>) -> Option<Standing> {
+    let (standing, account) = {
+        let extensions = response.request().extensions();
+        (extensions.get::<Standing>().copied(), extensions.get::<Account>().cloned())
+    };
+    let mut standing = standing?;
+    if let Some(account) = account
+        && let Err(error) = standing.look_up(api, &account).await
+    {
+        // The answer is what it is; it only says less about limits.
+        tracing::warn!(%error, "the store does not say how a project stands");
+    }
+    Some(standing)
 }
 
 /// Counts a request until it is answered or its client is gone.

@@ -137,11 +137,13 @@ pub(super) fn accept(request: &VideoRequest, model: &Model, picture: Option<&Pic
     let catalog = ModelCatalog::new(vec![deployed], false);
     let context = request::Context {
         catalog: &catalog,
-        image: picture.map(|picture| SourceImage { width: picture.width(), height: picture.height() }),
+        with_image: picture.is_some(),
         fresh_seed: rand::random(),
         callbacks: false,
     };
-    request::accept(request, &context).map_err(|fault| anyhow::anyhow!("{fault}"))
+    let sides = picture.map(|picture| SourceImage { width: picture.width(), height: picture.height() });
+    let accepted = request::check(request, &context).and_then(|checked| checked.with(sides));
+    accepted.map_err(|fault| anyhow::anyhow!("{fault}"))
 }
 
 fn typed(args: &GenerateArgs, model: &Model) -> VideoRequest {

@@ -79,6 +79,27 @@ async fn active_jobs_are_counted_with_the_admission() {
 }
 
 #[tokio::test]
+async fn an_answer_tells_what_is_left_after_what_it_did() {
+    let number = NonZeroU32::new;
+    let project =
+        Allowance { active_jobs: number(3), gpu_seconds_per_day: number(20), ..Allowance::default() };
+    let app = limited(of_project(project)).await;
+    let client = app.client();
+    let body = json!({ "prompt": "x", "num_steps": 1, "num_frames": 17 });
+    let mut last = String::new();
+    for (jobs, seconds) in [("2", "15"), ("1", "10"), ("0", "5")] {
+        let made = client.post("/v1/videos/generations", body.clone()).await;
+        assert_eq!(made.header("x-ratelimit-remaining-jobs"), Some(jobs));
+        assert_eq!(made.header("ratelimit"), Some(format!("\"jobs\";r={jobs}").as_str()));
+        assert_eq!(made.header("x-ratelimit-remaining-gpu-seconds"), Some(seconds));
+        last = made.id();
+    }
+    let cancelled = client.post_empty(&format!("/v1/videos/{last}/cancel")).await;
+    assert_eq!(cancelled.header("x-ratelimit-remaining-jobs"), Some("1"));
+    assert_eq!(cancelled.header("x-ratelimit-remaining-gpu-seconds"), Some("10"));
+}
+
+#[tokio::test]
 async fn a_full_project_is_told_when_a_job_may_end() {
     let app = limited(of_project(Allowance { active_jobs: NonZeroU32::new(1), ..all(100).project })).await;
     let client = app.client();

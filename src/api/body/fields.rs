@@ -23,6 +23,8 @@ pub(super) enum Node {
     List(Vec<Self>),
     /// One plain name several times: a list if the field is one, else a mistake.
     Repeated(Vec<Self>),
+    /// Parts that make no value; told when the field is taken, so that it keeps its place among other mistakes.
+    Bad(BadRequest),
 }
 
 /// The members of a body, each taken once; what is left at the end was unknown.
@@ -52,6 +54,11 @@ impl Fields {
             node.write(&mut digest);
         }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether something stands under the name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
     }
 
     /// A text.
@@ -124,9 +131,13 @@ impl Fields {
         };
         let mut texts = BTreeMap::new();
         for (key, value) in members {
-            let (Node::Text(text) | Node::Typed(Value::String(text))) = value else {
-                let message = format!("the values of `{name}` are strings");
-                return Err(BadRequest::new(RequestFault::Value, name, message));
+            let text = match value {
+                Node::Text(text) | Node::Typed(Value::String(text)) => text,
+                Node::Bad(bad) => return Err(bad),
+                Node::Typed(_) | Node::File(_) | Node::Object(_) | Node::List(_) | Node::Repeated(_) => {
+                    let message = format!("the values of `{name}` are strings");
+                    return Err(BadRequest::new(RequestFault::Value, name, message));
+                }
             };
             texts.insert(key, text);
         }
@@ -152,10 +163,12 @@ impl Fields {
         let nodes = match self.members.remove(name) {
             None => return Ok(None),
             Some(Node::List(nodes) | Node::Repeated(nodes)) => nodes,
+            Some(Node::Bad(bad)) => return Err(bad),
             Some(_) => return Err(wrong_type(name, "an array of strings")),
         };
         let texts = nodes.into_iter().map(|node| match node {
             Node::Text(text) | Node::Typed(Value::String(text)) => Ok(text),
+            Node::Bad(bad) => Err(bad),
             Node::Typed(_) | Node::File(_) | Node::Object(_) | Node::List(_) | Node::Repeated(_) => {
                 Err(wrong_type(name, "an array of strings"))
             }
@@ -172,6 +185,7 @@ impl Fields {
         };
         let text = |node| match node {
             Node::Text(text) | Node::Typed(Value::String(text)) => Ok(text),
+            Node::Bad(bad) => Err(bad),
             Node::Typed(_) | Node::File(_) | Node::Object(_) | Node::List(_) | Node::Repeated(_) => {
                 Err(wrong_type(name, "an array of strings"))
             }
@@ -194,6 +208,7 @@ impl Fields {
             Some(Node::Repeated(_)) => {
                 Err(BadRequest::new(RequestFault::Value, name, format!("`{name}` is given more than once")))
             }
+            Some(Node::Bad(bad)) => Err(bad),
             other => Ok(other),
         }
     }
@@ -242,6 +257,8 @@ impl Node {
                     node.write(digest);
                 }
             }
+            // Such a request makes nothing.
+            Self::Bad(bad) => write_text(digest, &bad.message),
             Self::List(nodes) | Self::Repeated(nodes) => {
                 digest.update([b"l", nodes.len().to_le_bytes().as_slice()].concat());
                 nodes.iter().for_each(|node| node.write(digest));

@@ -61,7 +61,9 @@ where
         };
         let Some(node) = node else { continue };
         let (member, steps) = parse_name(&name).ok_or_else(|| misplaced(&name))?;
-        insert(&mut root, member, &steps, node).map_err(|()| misplaced(&name))?;
+        if insert(&mut root, member, &steps, node).is_err() {
+            root.insert(member.to_owned(), Node::Bad(misplaced(&name)));
+        }
     }
     Ok(Fields::new(root, BTreeSet::new()))
 }
@@ -88,8 +90,10 @@ async fn text(part: &mut Field, name: &str) -> Result<Option<Node>, ApiError> {
         }
         bytes.extend_from_slice(&chunk);
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| ApiError::invalid_value(&dotted(name), format!("`{name}` is not valid UTF-8")))?;
+    let Ok(text) = String::from_utf8(bytes) else {
+        let message = format!("`{name}` is not valid UTF-8");
+        return Ok(Some(Node::Bad(BadRequest::new(RequestFault::Value, &dotted(name), message))));
+    };
     Ok((!text.is_empty() && text != "null").then_some(Node::Text(text)))
 }
 
@@ -167,15 +171,16 @@ fn extend(existing: &mut Node, steps: &[Step], node: Node) -> Result<(), ()> {
             | Node::Text(_)
             | Node::File(_)
             | Node::Typed(_)
-            | Node::Repeated(_),
+            | Node::Repeated(_)
+            | Node::Bad(_),
             _,
         ) => Err(()),
     }
 }
 
-fn misplaced(name: &str) -> ApiError {
+fn misplaced(name: &str) -> BadRequest {
     let message = format!("`{name}` does not fit the other parts of the form");
-    BadRequest::new(RequestFault::Value, &dotted(name), message).into()
+    BadRequest::new(RequestFault::Value, &dotted(name), message)
 }
 
 /// `a[b]` as errors name it: `a.b`.

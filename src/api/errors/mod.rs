@@ -122,6 +122,16 @@ impl ApiError {
         matches!(self.code.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
     }
 
+    /// Whether it has this code.
+    pub(crate) fn is(&self, code: ErrorCode) -> bool {
+        self.code == code
+    }
+
+    /// The field that it is about, as a dotted path.
+    pub(crate) fn param(&self) -> Option<&str> {
+        self.param.as_deref()
+    }
+
     /// The code, as metrics count it.
     pub(crate) fn code(&self) -> &'static str {
         self.code.as_str()

@@ -13,7 +13,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 
 use bucket::Buckets;
-pub(crate) use standing::Standing;
+pub(crate) use standing::{Account, Standing};
 
 use super::errors::{ApiError, ErrorCode};
 use crate::domain::clock::Clock;

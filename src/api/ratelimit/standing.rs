@@ -1,14 +1,14 @@
 //! How a project stands with its limits, as every answer tells it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
-use crate::api::errors::ApiError;
 use crate::api::state::Api;
 use crate::domain::key::ProjectScope;
 use crate::domain::limits::Window;
-use crate::jobs::Tenant;
+use crate::jobs::{JobsError, Tenant};
 use crate::store::{Owner, Tally};
 
 /// What is left of the limits after a request.
@@ -66,15 +66,19 @@ impl Requests {
     }
 }
 
+/// Whose jobs and seconds count.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) scope: ProjectScope,
+    pub(crate) tenant: Arc<Tenant>,
+    /// A lower limit of active jobs, the caller's own.
+    pub(crate) most_active: Option<u32>,
+}
+
 impl Standing {
-    /// Adds what the store has counted for the project. `most_active` is a lower limit of the caller's.
-    pub(crate) async fn look_up(
-        &mut self,
-        api: &Api,
-        scope: ProjectScope,
-        tenant: &Tenant,
-        most_active: Option<u32>,
-    ) -> Result<(), ApiError> {
+    /// Adds what the store has counted for the project by now.
+    pub(crate) async fn look_up(&mut self, api: &Api, account: &Account) -> Result<(), JobsError> {
+        let Account { scope, tenant, most_active } = account;
         let own = &tenant.allowance;
         let now = api.clock.now();
         let windows = [Window::day(now), Window::month(now)].map(|window| window.until.since(now));
@@ -82,7 +86,7 @@ impl Standing {
         let organization =
             [tenant.organization.gpu_seconds_per_day, tenant.organization.gpu_seconds_per_month];
         let limit = own.active_jobs.map(|limit| limit.get());
-        let limit = limit.into_iter().chain(most_active).min();
+        let limit = limit.into_iter().chain(*most_active).min();
         let mut seconds = Vec::new();
         if limit.is_some() || project.iter().any(Option::is_some) {
             let tally = api.jobs.tally(Owner::Project(scope.project)).await?;

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 pub use catalog::{DeployedModel, ModelCatalog};
 pub use extras::{DEFAULT_ASSET_TTL_SECONDS, MAX_URL_BYTES};
 pub use fault::{BadRequest, RequestFault};
-pub use resolve::{Accepted, Context, SourceImage, accept};
+pub use resolve::{Accepted, Checked, Context, SourceImage, check};
 
 /// Every parameter of a video, as typed: absent, or of the right JSON type and not yet checked.
 #[derive(Debug, Clone, Default, PartialEq)]

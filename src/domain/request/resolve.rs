@@ -8,7 +8,7 @@ use super::catalog::{DeployedModel, ModelCatalog};
 use super::extras;
 use super::fault::{BadRequest, RequestFault};
 use super::sampling::{low_noise_unused, sampling};
-use super::shape::{shape, wanted_resolution};
+use super::shape::{adapted, shape, wanted_resolution};
 use crate::domain::prompt::{effective_prompt, is_mostly_non_latin};
 use crate::domain::size::Size;
 use crate::domain::video::{ImageFit, Operation, VideoSpec};
@@ -33,8 +33,8 @@ pub struct SourceImage {
 /// What a request is judged by besides itself.
 pub struct Context<'a> {
     pub catalog: &'a ModelCatalog,
-    /// The first frame's picture; `None` makes a video from text.
-    pub image: Option<SourceImage>,
+    /// Whether there is a picture for the first frame; without one it is a video from text.
+    pub with_image: bool,
     /// Used where the request names no seed.
     pub fresh_seed: u32,
     /// Whether this server calls back.
@@ -53,23 +53,30 @@ pub struct Accepted {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// A request that keeps all the rules that can be checked before its picture has been seen.
+pub struct Checked<'a> {
+    /// With the size that it has unless that is adaptive, and without warnings.
+    accepted: Accepted,
+    model: &'a DeployedModel,
+}
+
 /// Checks every parameter and fills in every default; the first fault in schema order is reported.
-pub fn accept(request: &VideoRequest, context: &Context<'_>) -> Result<Accepted, BadRequest> {
-    let prompt = prompt(request)?;
-    let with_image = context.image.is_some();
-    let model = context.catalog.choose(request.model.as_deref(), with_image, wanted_resolution(request))?;
-    let capabilities = &model.capabilities;
-    let shape = shape(request, capabilities, context.image)?;
-    let sampling = sampling(request, capabilities, with_image)?;
-    let variant = variant(request, model)?;
+pub fn check<'a>(request: &VideoRequest, context: &Context<'a>) -> Result<Checked<'a>, BadRequest> {
+    let with_image = context.with_image;
     let normalize_prompt = request.normalize_prompt.unwrap_or(true);
-    let asset_ttl_seconds = extras::asset_ttl_seconds(request)?;
-    let callback_url = extras::callback_url(request, context.callbacks)?;
-    let metadata = extras::metadata(request)?;
+    let prompt = prompt(request)?;
     let effective_prompt = effective_prompt(prompt, normalize_prompt);
     if effective_prompt.is_empty() {
         return Err(BadRequest::value("prompt", "the prompt has no visible text"));
     }
+    let model = context.catalog.choose(request.model.as_deref(), with_image, wanted_resolution(request))?;
+    let capabilities = &model.capabilities;
+    let shape = shape(request, capabilities, with_image)?;
+    let sampling = sampling(request, capabilities, with_image)?;
+    let variant = variant(request, model)?;
+    let asset_ttl_seconds = extras::asset_ttl_seconds(request)?;
+    let callback_url = extras::callback_url(request, context.callbacks)?;
+    let metadata = extras::metadata(request)?;
     let spec = VideoSpec {
         model: model.id.clone(),
         operation: if with_image { Operation::ImageToVideo } else { Operation::TextToVideo },
@@ -91,9 +98,22 @@ pub fn accept(request: &VideoRequest, context: &Context<'_>) -> Result<Accepted,
         quant_linear: variant.quant_linear,
         normalize_prompt,
     };
-    let warnings = warnings(&spec, model, context.image);
-    let requested_model = request.model.clone();
-    Ok(Accepted { spec, requested_model, warnings, asset_ttl_seconds, callback_url, metadata })
+    let (requested_model, warnings) = (request.model.clone(), Vec::new());
+    let accepted = Accepted { spec, requested_model, warnings, asset_ttl_seconds, callback_url, metadata };
+    Ok(Checked { accepted, model })
+}
+
+impl Checked<'_> {
+    /// The request together with its picture, if it has one.
+    pub fn with(self, image: Option<SourceImage>) -> Result<Accepted, BadRequest> {
+        let Self { mut accepted, model } = self;
+        let spec = &mut accepted.spec;
+        if let Some(image) = image.filter(|_| spec.adaptive_resolution == Some(true)) {
+            spec.size = adapted(spec.resolution, image)?;
+        }
+        accepted.warnings = warnings(&accepted.spec, model, image);
+        Ok(accepted)
+    }
 }
 
 fn prompt(request: &VideoRequest) -> Result<&str, BadRequest> {

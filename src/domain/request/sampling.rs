@@ -48,11 +48,12 @@ pub(super) fn low_noise_unused(sigma_max: f64, steps: StepCount, boundary: f64) 
 
 fn frames(request: &VideoRequest, capabilities: &Capabilities) -> Result<FrameCount, BadRequest> {
     let wrong = |param: &str, message: String| BadRequest::value(param, message);
-    let (param, frames) = match (&request.seconds, request.num_frames) {
+    let seconds = request.seconds.as_ref().map(|seconds| frames_of(seconds, capabilities)).transpose()?;
+    let (param, frames) = match (seconds, request.num_frames) {
         (Some(_), Some(_)) => {
             return Err(wrong("num_frames", "give either `seconds` or `num_frames`".to_owned()));
         }
-        (Some(seconds), None) => ("seconds", i64::from(frames_of(seconds, capabilities)?)),
+        (Some(frames), None) => ("seconds", i64::from(frames)),
         (None, Some(frames)) => ("num_frames", frames),
         (None, None) => ("num_frames", i64::from(capabilities.default_num_frames)),
     };

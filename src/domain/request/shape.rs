@@ -9,6 +9,7 @@ use crate::domain::video::ImageFit;
 
 /// A row and a column of the table, and the size in pixels.
 pub(super) struct Shape {
+    /// Of the row's widest format if it is adaptive.
     pub(super) size: Size,
     pub(super) resolution: Resolution,
     /// `None` for an adaptive size.
@@ -32,18 +33,19 @@ pub(super) fn wanted_resolution(request: &VideoRequest) -> Option<Resolution> {
 pub(super) fn shape(
     request: &VideoRequest,
     capabilities: &Capabilities,
-    image: Option<SourceImage>,
+    with_image: bool,
 ) -> Result<Shape, BadRequest> {
     let table = from_size(request, capabilities)?;
+    agree(table, request)?;
     let resolution = resolution(request, capabilities)?;
     let aspect_ratio = aspect_ratio(request, capabilities)?;
-    agree(table, resolution, aspect_ratio)?;
     let explicit = table.is_some() || aspect_ratio.is_some();
     let resolution = table.map(|(row, _)| row).or(resolution).unwrap_or(capabilities.best_resolution);
-    let Some(image) = image else {
+    let column = table.map(|(_, column)| column).or(aspect_ratio);
+    if !with_image {
         without_image(request)?;
-        return Ok(fixed(resolution, table.map(|(_, column)| column).or(aspect_ratio), None));
-    };
+        return Ok(fixed(resolution, column, None));
+    }
     let adaptive = request.adaptive_resolution.unwrap_or(!explicit);
     if adaptive && explicit {
         let message = "an adaptive size cannot be combined with `size` or `aspect_ratio`";
@@ -51,12 +53,17 @@ pub(super) fn shape(
     }
     let fit = image_fit(request)?;
     if !adaptive {
-        return Ok(fixed(resolution, table.map(|(_, column)| column).or(aspect_ratio), Some(fit)));
+        return Ok(fixed(resolution, column, Some(fit)));
     }
-    let size = resolution.size(AspectRatio::Wide).fitted_to(image.width, image.height).map_err(|_| {
-        BadRequest::new(RequestFault::ImageAspect, "image", "the picture is too long and thin for this model")
-    })?;
+    let size = resolution.size(AspectRatio::Wide);
     Ok(Shape { size, resolution, aspect_ratio: None, adaptive_resolution: Some(true), image_fit: None })
+}
+
+/// The size of a video that takes the shape of its picture.
+pub(super) fn adapted(resolution: Resolution, image: SourceImage) -> Result<Size, BadRequest> {
+    resolution.size(AspectRatio::Wide).fitted_to(image.width, image.height).map_err(|_| {
+        BadRequest::new(RequestFault::ImageAspect, "image", "the picture is too long and thin for this model")
+    })
 }
 
 fn fixed(resolution: Resolution, column: Option<AspectRatio>, fit: Option<ImageFit>) -> Shape {
@@ -103,20 +110,18 @@ fn aspect_ratio(
 ) -> Result<Option<AspectRatio>, BadRequest> {
     let Some(text) = &request.aspect_ratio else { return Ok(None) };
     let offered = |column: &AspectRatio| capabilities.aspect_ratios.contains(column);
-    let named = AspectRatio::ALL.into_iter().find(|column| column.as_str() == text);
-    named.filter(offered).map(Some).ok_or_else(|| {
+    column_named(text).filter(offered).map(Some).ok_or_else(|| {
         let names =
             capabilities.aspect_ratios.iter().map(|column| column.as_str()).collect::<Vec<_>>().join(", ");
         BadRequest::value("aspect_ratio", format!("the aspect ratio must be one of {names}"))
     })
 }
 
-fn agree(
-    table: Option<(Resolution, AspectRatio)>,
-    resolution: Option<Resolution>,
-    aspect_ratio: Option<AspectRatio>,
-) -> Result<(), BadRequest> {
+/// A wrong name contradicts nothing: it is refused as what it is.
+fn agree(table: Option<(Resolution, AspectRatio)>, request: &VideoRequest) -> Result<(), BadRequest> {
     let Some((row, column)) = table else { return Ok(()) };
+    let resolution = request.resolution.as_deref().and_then(resolution_named);
+    let aspect_ratio = request.aspect_ratio.as_deref().and_then(column_named);
     if resolution.is_some_and(|wanted| wanted != row) || aspect_ratio.is_some_and(|wanted| wanted != column) {
         let message = "`size` does not agree with `resolution` or `aspect_ratio`; give the size alone";
         return Err(BadRequest::value("size", message));
@@ -149,6 +154,10 @@ fn image_fit(request: &VideoRequest) -> Result<ImageFit, BadRequest> {
 
 fn column_of(row: Resolution, size: Size) -> Option<AspectRatio> {
     AspectRatio::ALL.into_iter().find(|column| row.size(*column) == size)
+}
+
+fn column_named(text: &str) -> Option<AspectRatio> {
+    AspectRatio::ALL.into_iter().find(|column| column.as_str() == text)
 }
 
 fn resolution_named(text: &str) -> Option<Resolution> {

@@ -68,7 +68,8 @@ fn judge(
     request: &VideoRequest,
 ) -> Result<Accepted, BadRequest> {
     let image = image.map(|(width, height)| SourceImage { width, height });
-    accept(request, &Context { catalog, image, fresh_seed: 137, callbacks: false })
+    check(request, &Context { catalog, with_image: image.is_some(), fresh_seed: 137, callbacks: false })?
+        .with(image)
 }
 
 fn asking(change: impl FnOnce(&mut VideoRequest)) -> VideoRequest {

@@ -7,5 +7,6 @@ mod events;
 mod from_image;
 mod idempotency;
 mod list;
+mod order;
 mod read;
 mod remix;

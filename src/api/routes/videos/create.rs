@@ -2,9 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
-use super::submit::{Order, Reply, submit};
+use super::submit::{Order, Picture, Reply, submit};
 use crate::api::auth::{Caller, WriteVideos};
-use crate::api::body::{self, Accepts, Limits, Naming, take_image, take_video};
+use crate::api::body::{self, Accepts, Faults, Limits, Naming, take_image, take_video};
 use crate::api::dto::{CreateVideoBody, VideoObject};
 use crate::api::errors::ApiError;
 use crate::api::idempotency::Repeatable;
@@ -33,10 +33,14 @@ pub(crate) async fn create_video(
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = body::read(&request, payload, Accepts::Both, Limits::PICTURE).await?;
     let repeatable = Repeatable::of(&request, &fields)?;
-    let video = take_video(&mut fields)?;
-    let image = take_image(&mut fields, "input_reference", Naming::Strict)?;
-    fields.refuse(&["characters"], "the models have no identity conditioning")?;
-    fields.finish()?;
-    let wait = Wait::of(&request, None)?;
-    submit(&api, &request, &caller, Order { video, image, reply: Reply::Job(wait), repeatable }).await
+    let mut faults = Faults::of(&["input_reference", "wait"]);
+    let video = take_video(&mut fields, &mut faults);
+    let expected = fields.has("input_reference");
+    let image = faults.keep(take_image(&mut fields, "input_reference", Naming::Strict)).flatten();
+    let wait = faults.keep(Wait::of(&request, None)).unwrap_or_default();
+    faults.keep(fields.refuse(&["characters"], "the models have no identity conditioning"));
+    faults.keep(fields.finish());
+    let picture = if expected { Picture::Given(image) } else { Picture::None };
+    submit(&api, &request, &caller, Order { video, picture, reply: Reply::Job(wait), repeatable, faults })
+        .await
 }

@@ -2,9 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
-use super::submit::{Order, Reply, submit};
+use super::submit::{Order, Picture, Reply, submit};
 use crate::api::auth::{Caller, WriteVideos};
-use crate::api::body::{self, Accepts, Limits, Naming, take_image, take_video};
+use crate::api::body::{self, Accepts, Faults, Fields, ImageInput, Limits, Naming, take_image, take_video};
 use crate::api::dto::{FromImageBody, VideoObject};
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::idempotency::Repeatable;
@@ -27,25 +27,31 @@ pub(crate) async fn animate_image(
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = body::read(&request, payload, Accepts::Both, Limits::PICTURE).await?;
     let repeatable = Repeatable::of(&request, &fields)?;
-    let video = take_video(&mut fields)?;
-    let image = take_image(&mut fields, "image", Naming::Lenient)?;
-    let second = take_image(&mut fields, "input_reference", Naming::Lenient)?;
-    let wait = fields.integer("wait")?;
-    let stream = fields.boolean("stream")?.unwrap_or(false);
-    fields.refuse(&["characters"], "the models have no identity conditioning")?;
-    fields.finish()?;
-    let image = match (image, second) {
-        (Some(_), Some(_)) => {
+    let mut faults = Faults::of(&["image", "input_reference", "wait", "stream"]);
+    let video = take_video(&mut fields, &mut faults);
+    let image = take_either(&mut fields, &mut faults);
+    let reply = Reply::take(&request, &mut fields, &mut faults);
+    faults.keep(fields.refuse(&["characters"], "the models have no identity conditioning"));
+    faults.keep(fields.finish());
+    let picture = Picture::Given(image);
+    submit(&api, &request, &caller, Order { video, picture, reply, repeatable, faults }).await
+}
+
+/// The picture under one of its two names.
+fn take_either(fields: &mut Fields, faults: &mut Faults) -> Option<(String, ImageInput)> {
+    let (first, second) = (fields.has("image"), fields.has("input_reference"));
+    let image = faults.keep(take_image(fields, "image", Naming::Lenient)).flatten();
+    let other = faults.keep(take_image(fields, "input_reference", Naming::Lenient)).flatten();
+    match (first, second) {
+        (true, true) => {
             let message = "`input_reference` is another name of `image`; give one of them";
-            return Err(ApiError::invalid_value("input_reference", message));
+            faults.note(ApiError::invalid_value("input_reference", message));
         }
-        (None, None) => {
-            return Err(
-                ApiError::new(ErrorCode::MissingRequiredParameter, "`image` is required").about("image")
-            );
+        (false, false) => {
+            let missing = ApiError::new(ErrorCode::MissingRequiredParameter, "`image` is required");
+            faults.note(missing.about("image"));
         }
-        (one, other) => one.or(other),
-    };
-    let reply = Reply::of(&request, wait, stream)?;
-    submit(&api, &request, &caller, Order { video, image, reply, repeatable }).await
+        (true, false) | (false, true) => {}
+    }
+    image.or(other)
 }

@@ -2,9 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
-use super::submit::{Order, Reply, submit};
+use super::submit::{Order, Picture, Reply, submit};
 use crate::api::auth::{Caller, WriteVideos};
-use crate::api::body::{self, Accepts, Limits, take_video};
+use crate::api::body::{self, Accepts, Faults, Limits, take_video};
 use crate::api::dto::{GenerateVideoBody, VideoObject};
 use crate::api::errors::ApiError;
 use crate::api::idempotency::Repeatable;
@@ -30,11 +30,10 @@ pub(crate) async fn generate_video(
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = body::read(&request, payload, Accepts::Json, Limits::PLAIN).await?;
     let repeatable = Repeatable::of(&request, &fields)?;
-    fields.refuse(&PICTURES, "pictures go to /v1/videos/from-image")?;
-    let video = take_video(&mut fields)?;
-    let wait = fields.integer("wait")?;
-    let stream = fields.boolean("stream")?.unwrap_or(false);
-    fields.finish()?;
-    let reply = Reply::of(&request, wait, stream)?;
-    submit(&api, &request, &caller, Order { video, image: None, reply, repeatable }).await
+    let mut faults = Faults::of(&["wait", "stream"]);
+    let video = take_video(&mut fields, &mut faults);
+    let reply = Reply::take(&request, &mut fields, &mut faults);
+    faults.keep(fields.refuse(&PICTURES, "pictures go to /v1/videos/from-image"));
+    faults.keep(fields.finish());
+    submit(&api, &request, &caller, Order { video, picture: Picture::None, reply, repeatable, faults }).await
 }

@@ -2,16 +2,15 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
-use super::submit::{Order, Reply, resubmit};
+use super::submit::{Order, Picture, Reply, resubmit};
 use super::video_id;
 use crate::api::auth::{Caller, WriteVideos};
-use crate::api::body::{self, Accepts, Limits, take_video};
+use crate::api::body::{self, Accepts, Faults, Limits, take_video};
 use crate::api::dto::{RemixVideoBody, VideoObject};
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::idempotency::Repeatable;
 use crate::api::state::Api;
 use crate::api::wait::Wait;
-use crate::domain::job::JobState;
 
 /// Remix a video
 ///
@@ -40,24 +39,16 @@ pub(crate) async fn remix_video(
     let id = video_id(&request, &id)?;
     let mut fields = body::read(&request, payload, Accepts::Both, Limits::PLAIN).await?;
     let repeatable = Repeatable::of(&request, &fields)?;
-    let video = take_video(&mut fields)?;
-    fields.finish()?;
-    let wait = Wait::of(&request, None)?;
     let source = api.jobs.get(caller.scope(), id).await?.job;
-    if video.prompt.is_none() {
-        return Err(
-            ApiError::new(ErrorCode::MissingRequiredParameter, "`prompt` is required").about("prompt")
-        );
+    let mut faults = Faults::of(&["wait"]);
+    let has_prompt = fields.has("prompt");
+    let video = take_video(&mut fields, &mut faults);
+    if !has_prompt {
+        let missing = ApiError::new(ErrorCode::MissingRequiredParameter, "`prompt` is required");
+        faults.note(missing.about("prompt"));
     }
-    if source.status.state != JobState::Completed {
-        return Err(ApiError::new(ErrorCode::SourceNotReady, "the source video is not completed"));
-    }
-    resubmit(
-        &api,
-        &request,
-        &caller,
-        &source,
-        Order { video, image: None, reply: Reply::Job(wait), repeatable },
-    )
-    .await
+    let wait = faults.keep(Wait::of(&request, None)).unwrap_or_default();
+    faults.keep(fields.finish());
+    let order = Order { video, picture: Picture::None, reply: Reply::Job(wait), repeatable, faults };
+    resubmit(&api, &request, &caller, &source, order).await
 }

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::answer::{answer, settled};
 use super::events::follow;
 use crate::api::auth::{Caller, WriteVideos};
-use crate::api::body::ImageInput;
+use crate::api::body::{Faults, Fields, ImageInput};
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::idempotency::{Repeatable, created_then};
 use crate::api::picture;
@@ -16,8 +16,8 @@ use crate::api::query::Query;
 use crate::api::retries::Trial;
 use crate::api::state::Api;
 use crate::api::wait::Wait;
-use crate::domain::job::Job;
-use crate::domain::request::{Accepted, Context, SourceImage, VideoRequest, accept};
+use crate::domain::job::{Job, JobState};
+use crate::domain::request::{Accepted, Checked, Context, SourceImage, VideoRequest, check};
 use crate::domain::video::Operation;
 use crate::jobs::{JobsError, NewInput, NewJob, Submitted};
 use crate::store::Gates;
@@ -27,11 +27,19 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// What a client wants.
 pub(super) struct Order {
     pub(super) video: VideoRequest,
-    /// The field that holds the picture, and the picture.
-    pub(super) image: Option<(String, ImageInput)>,
+    pub(super) picture: Picture,
     pub(super) reply: Reply,
     /// How a repetition of the request would be recognised.
     pub(super) repeatable: Repeatable,
+    /// What is wrong with the body by its form.
+    pub(super) faults: Faults,
+}
+
+/// The picture that comes with a request.
+pub(super) enum Picture {
+    None,
+    /// The field that holds it, and the picture; nothing if it has a fault.
+    Given(Option<(String, ImageInput)>),
 }
 
 /// How a client wants to hear of its job.
@@ -45,14 +53,16 @@ pub(super) enum Reply {
 
 impl Reply {
     /// One way or the other; a mere preference for waiting, in the header, gives way to a stream.
-    pub(super) fn of(request: &HttpRequest, wait: Option<i64>, stream: bool) -> Result<Self, ApiError> {
-        let demanded = wait.is_some() || Query::of(request)?.text("wait").is_some();
-        let wait = Wait::of(request, wait)?;
-        match stream {
-            true if demanded => Err(ApiError::invalid_value("stream", "give either `wait` or `stream`")),
-            true => Ok(Self::Events),
-            false => Ok(Self::Job(wait)),
+    pub(super) fn take(request: &HttpRequest, fields: &mut Fields, faults: &mut Faults) -> Self {
+        let queried = |query: Query| query.text("wait").is_some();
+        let demanded = fields.has("wait") || Query::of(request).is_ok_and(queried);
+        let wait = faults.keep(fields.integer("wait")).flatten();
+        let stream = faults.keep(fields.boolean("stream")).flatten().unwrap_or(false);
+        let wait = faults.keep(Wait::of(request, wait)).unwrap_or_default();
+        if stream && demanded {
+            faults.note(ApiError::invalid_value("stream", "give either `wait` or `stream`"));
         }
+        if stream { Self::Events } else { Self::Job(wait) }
     }
 }
 
@@ -63,12 +73,17 @@ pub(super) async fn submit(
     caller: &Caller<WriteVideos>,
     order: Order,
 ) -> Result<HttpResponse, ApiError> {
-    let picture = match order.image {
-        Some((param, input)) => Some(picture::check(api, caller.scope(), &param, input).await?),
-        None => None,
+    let Order { video, picture, reply, repeatable, mut faults } = order;
+    let with_image = matches!(picture, Picture::Given(_));
+    let checked = judge(api, &video, with_image, &mut faults).await;
+    let picture = match picture {
+        // Fetching and decoding are dear: not for a request that is refused anyway before its picture is looked at.
+        Picture::Given(Some((param, input))) if faults.matters(&param) => {
+            faults.keep(picture::check(api, caller.scope(), &param, input).await)
+        }
+        Picture::Given(_) | Picture::None => None,
     };
-    let accepted = judge(api, &order.video, picture.as_ref().map(|picture| picture.sides))?;
-    check_callback(api, accepted.callback_url.as_deref()).await?;
+    let accepted = fit(checked, picture.as_ref().map(|picture| picture.sides), faults)?;
     let input = picture.map(|picture| NewInput::Bytes {
         bytes: picture.bytes,
         width: picture.sides.width,
@@ -77,7 +92,7 @@ pub(super) async fn submit(
         file_id: picture.file,
     });
     let job = new_job(caller, accepted, input);
-    admit(api, request, caller, job, order.repeatable, order.reply).await
+    admit(api, request, caller, job, repeatable, reply).await
 }
 
 /// A completed job again, except for what the changes say; its stored picture is used again.
@@ -88,15 +103,19 @@ pub(super) async fn resubmit(
     source: &Job,
     order: Order,
 ) -> Result<HttpResponse, ApiError> {
+    let Order { video, reply, repeatable, mut faults, .. } = order;
     let input = source.request.input.clone();
     let sides = input.as_ref().map(|image| SourceImage { width: image.width, height: image.height });
-    let video = VideoRequest::repeating(&source.request.spec).changed_by(order.video);
-    let mut accepted = judge(api, &video, sides)?;
-    check_callback(api, accepted.callback_url.as_deref()).await?;
+    let video = VideoRequest::repeating(&source.request.spec).changed_by(video);
+    let checked = judge(api, &video, sides.is_some(), &mut faults).await;
+    let mut accepted = fit(checked, sides, faults)?;
+    if source.status.state != JobState::Completed {
+        return Err(ApiError::new(ErrorCode::SourceNotReady, "the source video is not completed"));
+    }
     accepted.spec.operation = Operation::Remix;
     let job = new_job(caller, accepted, input.map(|image| NewInput::Of(source.id, image)));
     let job = NewJob { remixed_from: Some(source.id), requested_model: None, ..job };
-    admit(api, request, caller, job, order.repeatable, order.reply).await
+    admit(api, request, caller, job, repeatable, reply).await
 }
 
 async fn admit(
@@ -197,20 +216,36 @@ async fn submit_new(
     Ok(submitted)
 }
 
-/// Whether events of the job may be sent there.
-async fn check_callback(api: &Api, url: Option<&str>) -> Result<(), ApiError> {
-    let Some(url) = url else { return Ok(()) };
-    api.webhooks.check_callback(url).await.map_err(|_| {
-        ApiError::new(ErrorCode::CallbackUrlNotAllowed, "the URL is not allowed").about("callback_url")
-    })
-}
-
-fn judge(api: &Api, video: &VideoRequest, image: Option<SourceImage>) -> Result<Accepted, ApiError> {
+/// Checks what can be checked before the picture has been seen, and whether events may be sent to where they should go.
+async fn judge<'a>(
+    api: &'a Api,
+    video: &VideoRequest,
+    with_image: bool,
+    faults: &mut Faults,
+) -> Option<Checked<'a>> {
     let mut seed = [0; 4];
     api.random.fill(&mut seed);
-    let context =
-        Context { catalog: &api.catalog, image, fresh_seed: u32::from_le_bytes(seed), callbacks: true };
-    Ok(accept(video, &context)?)
+    let fresh_seed = u32::from_le_bytes(seed);
+    let context = Context { catalog: &api.catalog, with_image, fresh_seed, callbacks: true };
+    let checked = faults.keep(check(video, &context));
+    if let Some(url) = video.callback_url.as_deref().filter(|_| faults.matters("callback_url")) {
+        let allowed = api.webhooks.check_callback(url).await.map_err(|_| {
+            ApiError::new(ErrorCode::CallbackUrlNotAllowed, "the URL is not allowed").about("callback_url")
+        });
+        faults.keep(allowed);
+    }
+    checked
+}
+
+/// The whole request with its picture, or the first of all its faults.
+fn fit(
+    checked: Option<Checked<'_>>,
+    sides: Option<SourceImage>,
+    mut faults: Faults,
+) -> Result<Accepted, ApiError> {
+    let accepted = checked.and_then(|checked| faults.keep(checked.with(sides)));
+    faults.finish()?;
+    accepted.ok_or_else(|| ApiError::internal(&"a request was refused without a reason"))
 }
 
 fn new_job(caller: &Caller<WriteVideos>, accepted: Accepted, input: Option<NewInput>) -> NewJob {
