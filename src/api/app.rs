@@ -64,6 +64,7 @@ where
         .service(videos::head_video_content)
         .service(videos::download_url)
         .service(videos::download_signed)
+        .service(videos::head_download_signed)
         .service(videos::video_events)
         .service(videos::cancel_video)
         .service(videos::remix_video)

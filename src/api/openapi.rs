@@ -36,7 +36,8 @@ const CREATES: [&str; 4] =
 const JOBS: [&str; 2] = ["GetVideo", "cancelVideo"];
 
 /// Operations that answer the bytes of a file, whole or in part.
-const FILES: [&str; 4] = ["RetrieveVideoContent", "headVideoContent", "downloadSigned", "downloadFile"];
+const FILES: [&str; 5] =
+    ["RetrieveVideoContent", "headVideoContent", "downloadSigned", "headDownloadSigned", "downloadFile"];
 
 /// What every POST can answer besides.
 const POST_ERRORS: [(&str, &str); 1] = [("422", "The idempotency key was used with another request.")];

@@ -57,9 +57,12 @@ fn preferred(request: &HttpRequest) -> Option<u64> {
     let mut waits = preferences.filter_map(|preference| {
         let (name, value) = preference.split_once('=')?;
         let value = value.split(';').next().unwrap_or_default().trim().trim_matches('"');
-        name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u64>().ok()).flatten()
+        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        // More digits than a number has is a long wait too.
+        let seconds = || value.parse().unwrap_or(u64::MAX).min(LONGEST_WAIT_SECONDS);
+        (name.trim().eq_ignore_ascii_case("wait") && digits).then(seconds)
     });
-    waits.next().map(|seconds| seconds.min(LONGEST_WAIT_SECONDS))
+    waits.next()
 }
 
 #[cfg(test)]
@@ -79,6 +82,8 @@ mod tests {
         assert_eq!(wait("/v1/videos?wait=5", "wait=7", Some(6)), Ok(Some(5)));
         assert_eq!(wait("/v1/videos", "wait=7", Some(6)), Ok(Some(6)));
         assert_eq!(wait("/v1/videos", "respond-async, wait=100", None), Ok(Some(60)));
+        assert_eq!(wait("/v1/videos", "wait=99999999999999999999; x, wait=5", None), Ok(Some(60)));
+        assert_eq!(wait("/v1/videos", "wait=-1, wait=, wait=1.5", None), Ok(None));
         assert_eq!(wait("/v1/videos?wait=61", "", None), Err(()));
         assert_eq!(wait("/v1/videos", "", Some(-1)), Err(()));
     }

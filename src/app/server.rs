@@ -128,7 +128,7 @@ impl Server {
         let secrets = folder.secrets(&config.auth, random.as_ref())?;
         let metrics = Arc::new(metrics(&catalog));
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&folder.database()).await?);
-        let storage = files(config, folder, &metrics)?;
+        let storage = files(config, folder, &metrics).await?;
         let policy = Policy {
             max_attempts: config.jobs.max_attempts,
             queue_timeout: config.jobs.queue_timeout,

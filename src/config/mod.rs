@@ -35,7 +35,7 @@ pub use outgoing::Outgoing;
 pub use secret::Secret;
 pub use server::Server;
 pub use sources::{ConfigError, Flags, Sources};
-pub use storage::{Storage, StorageKind};
+pub use storage::{Credentials, Storage, StorageKind};
 pub use workers::{Devices, Workers};
 
 /// The whole configuration, checked.
@@ -54,7 +54,8 @@ pub struct Config {
     pub limits: Limits,
     pub metrics: Metrics,
     pub log: Log,
-    /// Our variables in the environment, settings or not. They may hold secrets, so child processes do not get them.
+    /// Our variables in the environment, settings or not, and those of a bucket's credentials. They may hold secrets, so
+    /// child processes do not get them.
     pub variables: Vec<String>,
     /// What looks wrong but must not stop the start, a sentence each.
     pub warnings: Vec<String>,

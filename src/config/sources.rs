@@ -10,6 +10,9 @@ use super::setting::Setting;
 /// What every variable of ours begins with.
 const PREFIX: &str = "WANSERVE_";
 
+/// What containers and machines tell their credentials by.
+const CREDENTIALS_PREFIX: &str = "AWS_";
+
 /// Names the file; the flag `--config` wins.
 const FILE_VARIABLE: &str = "WANSERVE_CONFIG";
 
@@ -132,9 +135,10 @@ impl Reader {
         &self.settings
     }
 
-    /// The names in the environment that begin like ours.
+    /// The names in the environment that begin like ours or like those of a bucket's credentials.
     pub(super) fn variables(&self) -> Vec<String> {
-        self.environment.keys().filter(|name| name.starts_with(PREFIX)).cloned().collect()
+        let ours = |name: &&String| name.starts_with(PREFIX) || name.starts_with(CREDENTIALS_PREFIX);
+        self.environment.keys().filter(ours).cloned().collect()
     }
 
     /// The warnings, or all mistakes.
@@ -146,7 +150,8 @@ impl Reader {
             return Err(ConfigError { mistakes: self.mistakes });
         }
         // A cluster injects variables named after its services, so a stranger is not a mistake.
-        let strangers = self.variables().into_iter().filter(|name| !self.known.contains(name));
+        let ours = self.environment.keys().filter(|name| name.starts_with(PREFIX));
+        let strangers = ours.filter(|name| !self.known.contains(*name));
         Ok(strangers.map(|name| format!("{name} is not a setting")).collect())
     }
 }

@@ -1,5 +1,7 @@
 //! `[storage]`: where files lie.
 
+use std::path::PathBuf;
+
 use super::secret::Secret;
 use super::setting::{Setting, choice, name_of};
 use super::sources::Section;
@@ -11,6 +13,17 @@ pub enum StorageKind {
     Local,
     /// A bucket.
     S3,
+}
+
+/// Where the credentials for a bucket come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credentials {
+    /// From `access_key_id` and its siblings, once.
+    Keys,
+    /// From `credentials_file`, again and again.
+    File,
+    /// From the container or the machine that the server runs in, whenever they end.
+    Machine,
 }
 
 /// Where files lie, and how a bucket is reached.
@@ -30,9 +43,13 @@ pub struct Storage {
     pub prefix: Option<String>,
     /// The bucket in the path instead of the host name. `WANSERVE_STORAGE_PATH_STYLE`, default `false`: Amazon's way.
     pub path_style: bool,
-    /// Needed for `s3`. `WANSERVE_STORAGE_ACCESS_KEY_ID`, default none.
+    /// `keys`, `file` or `machine`. `WANSERVE_STORAGE_CREDENTIALS`, default `keys`: every service has them.
+    pub credentials: Credentials,
+    /// Needed for `file`. `WANSERVE_STORAGE_CREDENTIALS_FILE`, default none.
+    pub credentials_file: Option<PathBuf>,
+    /// Needed for `keys`. `WANSERVE_STORAGE_ACCESS_KEY_ID`, default none.
     pub access_key_id: Option<String>,
-    /// Needed for `s3`. `WANSERVE_STORAGE_SECRET_ACCESS_KEY`, default none.
+    /// Needed for `keys`. `WANSERVE_STORAGE_SECRET_ACCESS_KEY`, default none.
     pub secret_access_key: Option<Secret>,
     /// Of temporary credentials. `WANSERVE_STORAGE_SESSION_TOKEN`, default none.
     pub session_token: Option<Secret>,
@@ -52,6 +69,21 @@ impl Setting for StorageKind {
     }
 }
 
+impl Credentials {
+    const NAMED: [(&'static str, Self); 3] =
+        [("keys", Self::Keys), ("file", Self::File), ("machine", Self::Machine)];
+}
+
+impl Setting for Credentials {
+    fn parse(text: &str) -> Result<Self, String> {
+        choice(text, &Self::NAMED)
+    }
+
+    fn show(&self) -> String {
+        name_of(self, &Self::NAMED)
+    }
+}
+
 impl Storage {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let storage = Self {
@@ -62,19 +94,31 @@ impl Storage {
             public_endpoint: section.field("public_endpoint", None),
             prefix: section.field("prefix", None),
             path_style: section.field("path_style", false),
+            credentials: section.field("credentials", Credentials::Keys),
+            credentials_file: section.field("credentials_file", None),
             access_key_id: section.field("access_key_id", None),
             secret_access_key: section.field("secret_access_key", None),
             session_token: section.field("session_token", None),
         };
         if storage.kind == StorageKind::S3 {
-            let needed = [
-                ("bucket", storage.bucket.is_some()),
-                ("access_key_id", storage.access_key_id.is_some()),
-                ("secret_access_key", storage.secret_access_key.is_some()),
-            ];
-            for (field, given) in needed {
-                if !given {
-                    section.mistake(field, "is needed where the kind is s3");
+            let (keys, file) =
+                (storage.credentials == Credentials::Keys, storage.credentials == Credentials::File);
+            for (field, missing, why) in [
+                ("bucket", storage.bucket.is_none(), "the kind is s3"),
+                ("access_key_id", keys && storage.access_key_id.is_none(), "the credentials are keys"),
+                (
+                    "secret_access_key",
+                    keys && storage.secret_access_key.is_none(),
+                    "the credentials are keys",
+                ),
+                (
+                    "credentials_file",
+                    file && storage.credentials_file.is_none(),
+                    "the credentials are a file",
+                ),
+            ] {
+                if missing {
+                    section.mistake(field, &format!("is needed where {why}"));
                 }
             }
         }

@@ -14,6 +14,9 @@ pub const MAX_ENDPOINTS: usize = 10;
 /// Deliveries to one receiver at the same time at most.
 pub const MAX_IN_FLIGHT: u32 = 4;
 
+/// Deliveries of one project on their way at once: all its receivers may be slow together, and delay no other project's.
+pub const MAX_OF_PROJECT: u32 = 32;
+
 /// So many failures in a row open the circuit: from then on the receiver gets one delivery at a time until one succeeds.
 pub const CIRCUIT_FAILURES: u32 = 5;
 

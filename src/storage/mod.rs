@@ -20,7 +20,7 @@ pub use error::StorageError;
 pub use key::{Key, Sha256};
 pub use local::Local;
 pub use memory::Memory;
-pub use s3::{S3, S3Settings};
+pub use s3::{S3, S3Access, S3Settings};
 
 /// The future of a storage operation.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;

@@ -10,7 +10,7 @@ use crate::domain::event::EventKind;
 use crate::domain::id::{DeliveryId, EndpointId, ID_RANDOM_BYTES, ProjectId};
 use crate::domain::webhook::{
     Attempt, CallbackSecrets, Delivery, DeliveryState, Endpoint, EndpointChange, EndpointTarget, Health,
-    MAX_IN_FLIGHT, Receiver, SealedSecret, SigningSecrets, Verdict,
+    MAX_IN_FLIGHT, MAX_OF_PROJECT, Receiver, SealedSecret, SigningSecrets, Verdict,
 };
 
 fn project(number: u64) -> ProjectId {
@@ -162,8 +162,25 @@ async fn a_failing_endpoint_gets_one_at_a_time(store: &dyn Store) {
     assert_eq!(sizes, [MAX_IN_FLIGHT, MAX_IN_FLIGHT, 1]);
 }
 
+async fn slow_receivers_of_one_project_leave_room_for_another(store: &dyn Store) {
+    // A receiver an event, each in a lane of its own.
+    let slow = |number| delivery(1, number, callback(number));
+    store.add_deliveries(None, (1..=100).map(slow).collect()).await.unwrap();
+    let other = delivery(2, 101, callback(1));
+    store.add_deliveries(None, vec![other.clone()]).await.unwrap();
+    let mine = async |now, limit| {
+        let claimed = store.claim_deliveries(claim(now, limit)).await.unwrap();
+        let mine = claimed.iter().filter(|delivery| delivery.project == project(1)).count() as u32;
+        (mine, claimed.contains(&other))
+    };
+    assert_eq!(mine(200, 10).await, (10, false), "who came first is first");
+    assert_eq!(mine(200, 200).await, (MAX_OF_PROJECT - 10, true));
+    assert_eq!(mine(200, 200).await, (0, false));
+}
+
 history::both_stores! {
     a_slow_receiver_delays_no_other
+    slow_receivers_of_one_project_leave_room_for_another
     an_event_reaches_a_receiver_once
     an_endpoint_belongs_to_its_project
     a_projects_first_callback_secret_stays

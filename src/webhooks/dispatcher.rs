@@ -15,11 +15,11 @@ use super::message;
 use crate::domain::clock::UnixMillis;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::id::{DeliveryId, EventId, ProjectId, VideoId};
-use crate::domain::webhook::{Delivery, DeliveryState, Receiver};
+use crate::domain::webhook::{Delivery, DeliveryState, MAX_OF_PROJECT, Receiver};
 use crate::store::{Claim, Reach, StoreError};
 
-/// Attempts under way at once, over all receivers.
-const MAX_UNDER_WAY: usize = 64;
+/// Attempts under way at once, over all receivers: those of eight projects that use all they may.
+const MAX_UNDER_WAY: usize = 8 * MAX_OF_PROJECT as usize;
 
 /// Events turned into deliveries in one go.
 const EVENTS_AT_ONCE: u32 = 64;

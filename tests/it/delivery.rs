@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::json;
-use wanserve::storage::{S3, S3Settings};
+use wanserve::storage::{S3, S3Access, S3Settings};
 
 use crate::support::{
     ACCESS_KEY, Answer, BUCKET, Bucket, CLIP, Client, SECRET_KEY, Script, Setup, THUMBNAIL, TestApp, png,
@@ -19,11 +19,13 @@ async fn with_bucket() -> (TestApp, Bucket) {
         bucket: BUCKET.to_owned(),
         prefix: "tests/".to_owned(),
         path_style: true,
-        access_key_id: ACCESS_KEY.to_owned(),
-        secret_access_key: SECRET_KEY.to_owned(),
-        session_token: None,
+        access: S3Access::Keys {
+            access_key_id: ACCESS_KEY.to_owned(),
+            secret_access_key: SECRET_KEY.to_owned(),
+            session_token: None,
+        },
     };
-    let storage = Arc::new(S3::new(&settings).unwrap());
+    let storage = Arc::new(S3::open(&settings).await.unwrap());
     (TestApp::with(Setup { storage: Some(storage), ..Setup::default() }).await, bucket)
 }
 
@@ -52,6 +54,10 @@ async fn an_address_of_the_server_gives_one_file_for_a_while() {
     let file = fetch(url).await;
     assert_eq!((file.status, &file.body[..]), (200, THUMBNAIL));
     assert_eq!(file.header("content-type"), Some("image/webp"));
+    let (base, path) = url.split_at(url[8..].find('/').unwrap() + 8);
+    let head = Answer::of(Client::anonymous_at(base).request(Method::HEAD, path)).await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(head.header("content-length"), Some(THUMBNAIL.len().to_string().as_str()));
     let longest = client.get(&format!("/v1/videos/{id}/download_url?expires_in=604800")).await.json();
     assert_eq!(longest["expires_at"], job["expires_at"], "never past the end of the file");
     assert_eq!(&fetch(longest["url"].as_str().unwrap()).await.body[..], CLIP);

@@ -18,8 +18,16 @@ use crate::coverage::operations;
 use crate::support::{Answer, Client, Part, Script, Setup, Sink, TestApp};
 
 /// Operations that need no key.
-const OPEN: [&str; 7] =
-    ["getHealth", "getReadiness", "getMetrics", "getOpenApi", "getDocs", "getSigningKeys", "downloadSigned"];
+const OPEN: [&str; 8] = [
+    "getHealth",
+    "getReadiness",
+    "getMetrics",
+    "getOpenApi",
+    "getDocs",
+    "getSigningKeys",
+    "downloadSigned",
+    "headDownloadSigned",
+];
 
 /// Operations that any key of a project may call.
 const WITHOUT_SCOPE: [&str; 1] = ["getLimits"];

@@ -85,7 +85,9 @@ fn from_object(name: &str, mut members: Fields) -> Result<(String, ImageInput), 
 }
 
 fn from_url(path: &str, url: String) -> Result<ImageInput, ApiError> {
-    if let Some(data) = url.strip_prefix("data:") {
+    if let Some((scheme, data)) = url.split_once(':')
+        && scheme.eq_ignore_ascii_case("data")
+    {
         return data_url(path, data).map(ImageInput::Bytes);
     }
     if url.len() > MAX_URL_BYTES {
@@ -133,6 +135,7 @@ mod tests {
         let bytes = |path: &str| Ok(Some((path.to_owned(), ImageInput::Bytes(Bytes::from_static(b"hi")))));
         assert_eq!(taken(r#"{"image":"data:image/png;base64,aGk="}"#, Naming::Lenient), bytes("image"));
         assert_eq!(taken(r#"{"image":"data:image/png;base64,aGk"}"#, Naming::Lenient), bytes("image"));
+        assert_eq!(taken(r#"{"image":"DATA:image/png;base64,aGk"}"#, Naming::Lenient), bytes("image"));
         assert_eq!(
             taken(r#"{"image":{"image_url":"data:image/png;base64,aGk="}}"#, Naming::Strict),
             bytes("image.image_url")

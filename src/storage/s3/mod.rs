@@ -1,6 +1,7 @@
 //! A bucket of an S3 service. What it holds for a project lies under `<prefix><organization>/<project>/`.
 //! Holds at most one part of a file in memory; credentials and signed addresses appear in no error.
 
+mod credentials;
 mod fault;
 mod multipart;
 #[cfg(test)]
@@ -14,10 +15,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use s3::{AddressingStyle, AsyncTlsRootStore, Auth, Client, Credentials};
+use s3::{AddressingStyle, AsyncTlsRootStore, Auth, Client};
 
 use super::body::{Chunks, Intake};
 use super::{Body, Key, Pending, ReadLink, Storage, StorageError, Stored, WriteLink, WriteTerms};
+pub use credentials::S3Access;
 use fault::{is_missing, range_unsatisfiable, storage_error};
 
 /// One request with its body; a part is a few MB, so a bucket that takes longer is as good as down.
@@ -48,9 +50,7 @@ pub struct S3Settings {
     pub prefix: String,
     /// The bucket in the path and not in the host name.
     pub path_style: bool,
-    pub access_key_id: String,
-    pub secret_access_key: String,
-    pub session_token: Option<String>,
+    pub access: S3Access,
 }
 
 /// Storage in a bucket. Several servers may share one.
@@ -58,19 +58,24 @@ pub struct S3 {
     client: Client,
     /// Signs what clients are given.
     public: Client,
+    auth: Auth,
     bucket: String,
     prefix: String,
 }
 
 impl S3 {
-    /// Fails if the settings make no sense. Reaches the bucket with the first operation.
-    pub fn new(settings: &S3Settings) -> Result<Self, StorageError> {
-        let client = client(settings, &settings.endpoint)?;
+    /// Fails if the settings make no sense or there are no credentials. Reaches the bucket with the first operation.
+    pub async fn open(settings: &S3Settings) -> Result<Self, StorageError> {
+        Self::with(settings, credentials::auth(&settings.access).await?)
+    }
+
+    fn with(settings: &S3Settings, auth: Auth) -> Result<Self, StorageError> {
+        let client = client(settings, &settings.endpoint, auth.clone())?;
         let public = match &settings.public_endpoint {
-            Some(endpoint) => self::client(settings, endpoint)?,
+            Some(endpoint) => self::client(settings, endpoint, auth.clone())?,
             None => client.clone(),
         };
-        Ok(Self { client, public, bucket: settings.bucket.clone(), prefix: settings.prefix.clone() })
+        Ok(Self { client, public, auth, bucket: settings.bucket.clone(), prefix: settings.prefix.clone() })
     }
 
     fn name(&self, key: &Key) -> String {
@@ -143,7 +148,11 @@ impl S3 {
         }
     }
 
-    fn sign_read(&self, key: &Key, link: &ReadLink<'_>) -> Result<String, StorageError> {
+    /// Nothing where the address would die with the credentials that signed it, before its time.
+    async fn sign_read(&self, key: &Key, link: &ReadLink<'_>) -> Result<Option<String>, StorageError> {
+        if credentials::remaining(&self.auth).await?.is_some_and(|left| left <= link.lives) {
+            return Ok(None);
+        }
         let signed = self
             .public
             .objects()
@@ -151,13 +160,18 @@ impl S3 {
             .expires_in(link.lives.min(LONGEST_LINK))
             .query_param("response-content-type", link.content_type)
             .query_param("response-content-disposition", link.disposition)
-            .build()
+            .build_async()
+            .await
             .map_err(storage_error)?;
-        Ok(signed.url.to_string())
+        Ok(Some(signed.url.to_string()))
     }
 
     /// Length and digest are signed: the address takes these bytes under this key and no others.
-    fn sign_write(&self, key: &Key, terms: &WriteTerms) -> Result<WriteLink, StorageError> {
+    async fn sign_write(&self, key: &Key, terms: &WriteTerms) -> Result<WriteLink, StorageError> {
+        let left = credentials::remaining(&self.auth).await?;
+        // It is used at once, so a shorter life does no harm. A second less, for the clock goes on.
+        let lives =
+            left.map_or(terms.lives, |left| terms.lives.min(left.saturating_sub(Duration::from_secs(1))));
         let headers = [
             (CONTENT_LENGTH, terms.bytes.to_string()),
             (CONTENT_TYPE, key.content_type().to_owned()),
@@ -167,12 +181,12 @@ impl S3 {
             .client
             .objects()
             .presign_put(&self.bucket, self.name(key))
-            .expires_in(terms.lives.min(LONGEST_LINK));
+            .expires_in(lives.min(LONGEST_LINK));
         for (name, value) in &headers {
             let value = HeaderValue::from_str(value).expect("digits, a media type and base64");
             presign = presign.header(name.clone(), value);
         }
-        let url = presign.build().map_err(storage_error)?.url.to_string();
+        let url = presign.build_async().await.map_err(storage_error)?.url.to_string();
         let headers = headers.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect();
         Ok(WriteLink { url, headers })
     }
@@ -205,25 +219,20 @@ impl Storage for S3 {
     }
 
     fn read_link<'a>(&'a self, key: &'a Key, link: ReadLink<'a>) -> Pending<'a, Option<String>> {
-        Box::pin(std::future::ready(self.sign_read(key, &link).map(Some)))
+        Box::pin(async move { self.sign_read(key, &link).await })
     }
 
     fn write_link<'a>(&'a self, key: &'a Key, terms: WriteTerms) -> Pending<'a, Option<WriteLink>> {
-        Box::pin(std::future::ready(self.sign_write(key, &terms).map(Some)))
+        Box::pin(async move { self.sign_write(key, &terms).await.map(Some) })
     }
 }
 
-fn client(settings: &S3Settings, endpoint: &str) -> Result<Client, StorageError> {
-    let credentials = Credentials::new(settings.access_key_id.clone(), settings.secret_access_key.clone());
-    let mut credentials = credentials.map_err(storage_error)?;
-    if let Some(token) = &settings.session_token {
-        credentials = credentials.with_session_token(token.clone()).map_err(storage_error)?;
-    }
+fn client(settings: &S3Settings, endpoint: &str, auth: Auth) -> Result<Client, StorageError> {
     let style = if settings.path_style { AddressingStyle::Path } else { AddressingStyle::Auto };
     let builder = Client::builder(endpoint).map_err(storage_error)?;
     let builder = builder
         .region(settings.region.clone())
-        .auth(Auth::Static(credentials))
+        .auth(auth)
         .addressing_style(style)
         .timeout(REQUEST_TIMEOUT)
         .max_attempts(TRIES)

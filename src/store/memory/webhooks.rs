@@ -6,7 +6,7 @@ use super::Memory;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::domain::webhook::{
-    Attempt, CallbackSecrets, Delivery, Endpoint, EndpointChange, MAX_IN_FLIGHT, Verdict,
+    Attempt, CallbackSecrets, Delivery, Endpoint, EndpointChange, MAX_IN_FLIGHT, MAX_OF_PROJECT, Verdict,
 };
 use crate::store::query::cut;
 use crate::store::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, EndpointStore, Pending, StoreError};
@@ -179,9 +179,11 @@ impl Tables {
 
     fn claim(&mut self, claim: Claim) -> Vec<Delivery> {
         let mut in_flight: HashMap<String, u32> = HashMap::new();
+        let mut of_project: HashMap<ProjectId, u32> = HashMap::new();
         self.leases.retain(|_, until| *until > claim.now);
         for leased in self.leases.keys().filter_map(|id| self.deliveries.get(id)) {
             *in_flight.entry(leased.lane()).or_default() += 1;
+            *of_project.entry(leased.project).or_default() += 1;
         }
         let mut due: Vec<&Delivery> = self
             .deliveries
@@ -195,8 +197,10 @@ impl Tables {
             let endpoint = delivery.endpoint().and_then(|endpoint| self.endpoints.get(&endpoint));
             let room = endpoint.map_or(MAX_IN_FLIGHT, Endpoint::room);
             let used = in_flight.entry(delivery.lane()).or_default();
-            if *used < room && claimed.len() < claim.limit as usize {
+            let all = of_project.entry(delivery.project).or_default();
+            if *used < room && *all < MAX_OF_PROJECT && claimed.len() < claim.limit as usize {
                 *used += 1;
+                *all += 1;
                 claimed.push(delivery.clone());
             }
         }

@@ -6,19 +6,25 @@ use super::rows::{all, from_json, json, to_json, unavailable};
 use super::{Sqlite, endpoints};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{DeliveryId, EventId, ProjectId};
-use crate::domain::webhook::{Attempt, Delivery, MAX_IN_FLIGHT, Receiver, Verdict};
+use crate::domain::webhook::{Attempt, Delivery, MAX_IN_FLIGHT, MAX_OF_PROJECT, Receiver, Verdict};
 use crate::store::query::cut;
 use crate::store::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, Pending, StoreError};
 
-/// The due ones whose place in their lane is within the room that those on their way leave.
+/// The due ones whose place in their lane, and then in their project, is within the room that those on their way leave.
 const CLAIMABLE: &str = "
     select record from (
-        select d.id, d.record, d.next_attempt_at, coalesce(e.room, ?2) as room,
-            row_number() over (partition by d.lane order by d.next_attempt_at, d.id) as place,
-            (select count(*) from deliveries b where b.lane = d.lane and b.leased_until > ?1) as busy
-        from deliveries d left join endpoints e on e.id = d.endpoint
-        where d.next_attempt_at <= ?1 and d.leased_until <= ?1
-    ) where place + busy <= room order by next_attempt_at, id limit ?3";
+        select id, record, next_attempt_at,
+            row_number() over (partition by project order by next_attempt_at, id) as turn,
+            (select count(*) from deliveries b
+             where b.project = own.project and b.leased_until > ?1 and b.leased_until > 0) as under_way
+        from (
+            select d.id, d.record, d.project, d.next_attempt_at, coalesce(e.room, ?2) as room,
+                row_number() over (partition by d.lane order by d.next_attempt_at, d.id) as place,
+                (select count(*) from deliveries b where b.lane = d.lane and b.leased_until > ?1) as busy
+            from deliveries d left join endpoints e on e.id = d.endpoint
+            where d.next_attempt_at <= ?1 and d.leased_until <= ?1
+        ) own where place + busy <= room
+    ) where turn + under_way <= ?4 order by next_attempt_at, id limit ?3";
 
 impl DeliveryStore for Sqlite {
     fn add_deliveries(&self, settles: Option<EventId>, deliveries: Vec<Delivery>) -> Pending<'_, ()> {
@@ -153,6 +159,7 @@ async fn take(connection: &mut SqliteConnection, claim: Claim) -> Result<Vec<Del
         .bind(claim.now.0 as i64)
         .bind(MAX_IN_FLIGHT)
         .bind(claim.limit)
+        .bind(MAX_OF_PROJECT)
         .fetch_all(&mut *connection)
         .await
         .map_err(unavailable)?;

@@ -44,7 +44,7 @@ impl Names for Loopback {
     }
 }
 
-/// A receiver that gives its answers in turn, the last one again and again; 0 is silence.
+/// A receiver that gives its answers in turn, the last one again and again; 0 is silence, 1 an answer that never ends to begin.
 struct Sink {
     port: u16,
     got: Arc<Mutex<Vec<Request>>>,
@@ -86,6 +86,13 @@ impl Sink {
                     news.notify_one();
                     match answers[number.min(answers.len() - 1)] {
                         0 => drop(stream.read_to_end(&mut Vec::new()).await),
+                        1 => {
+                            stream.write_all(b"HTTP/1.1 200 X\r\nx: ").await.unwrap();
+                            let mut tick = tokio::time::interval(Duration::from_millis(20));
+                            while stream.write_all(b"x").await.is_ok() {
+                                tick.tick().await;
+                            }
+                        }
                         status => {
                             let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
                             stream.write_all(answer.as_bytes()).await.unwrap();
@@ -265,23 +272,27 @@ async fn a_jobs_own_callback_is_signed_with_the_projects_secret() {
 }
 
 #[tokio::test]
-async fn a_silent_receiver_holds_four_deliveries_and_nobody_else() {
-    let (silent, quick) = (Sink::start(&[0]).await, Sink::start(&[200]).await);
-    let mut bench = bench(&[silent.port, quick.port]);
-    for number in 1..=10 {
-        bench.end_a_job(number, Some(silent.url())).await;
+async fn a_slow_receiver_holds_four_deliveries_and_nobody_else() {
+    for slow in [&[0], &[1]] {
+        let (slow, quick) = (Sink::start(slow).await, Sink::start(&[200]).await);
+        let mut bench = bench(&[slow.port, quick.port]);
+        for number in 1..=10 {
+            bench.end_a_job(number, Some(slow.url())).await;
+        }
+        bench.end_a_job(11, Some(quick.url())).await;
+        bench.turn().await;
+        quick.until(1).await;
+        slow.until(MAX_IN_FLIGHT as usize).await;
+        bench.end_a_job(12, Some(quick.url())).await;
+        bench.turn().await;
+        quick.until(2).await;
+        assert_eq!(slow.got().len(), MAX_IN_FLIGHT as usize, "it has not answered yet, and gets no more");
+        bench.dispatcher.under_way.shutdown().await;
+        // The attempts were cut off; when their leases end they are repeated.
+        bench.pass(LEASE.as_secs());
+        bench.turn().await;
+        slow.until(2 * MAX_IN_FLIGHT as usize).await;
     }
-    bench.end_a_job(11, Some(quick.url())).await;
-    bench.turn().await;
-    quick.until(1).await;
-    silent.until(MAX_IN_FLIGHT as usize).await;
-    bench.turn().await;
-    assert_eq!(silent.got().len(), MAX_IN_FLIGHT as usize);
-    bench.dispatcher.under_way.shutdown().await;
-    // The attempts were cut off; when their leases end they are repeated.
-    bench.pass(LEASE.as_secs());
-    bench.turn().await;
-    silent.until(2 * MAX_IN_FLIGHT as usize).await;
 }
 
 #[tokio::test]

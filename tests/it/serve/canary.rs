@@ -63,19 +63,6 @@ fn picture() -> Vec<u8> {
     [png(160, 160), b"canary-bytes of the picture".to_vec()].concat()
 }
 
-async fn upload(http: &Http) -> String {
-    let form = [
-        b"--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nvision\r\n".as_slice(),
-        b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"canary-name.png\"\r\n\r\n",
-        &picture(),
-        b"\r\n--b--\r\n",
-    ];
-    let request = http.request(Method::POST, "/v1/files").body(form.concat());
-    let answer = request.header("content-type", "multipart/form-data; boundary=b").send().await.unwrap();
-    let file: Value = answer.json().await.unwrap();
-    file["id"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_of_a_caller_comes_out_where_it_does_not_belong() {
     let folder = tempfile::tempdir().unwrap();
@@ -114,7 +101,8 @@ async fn no_secret_of_a_caller_comes_out_where_it_does_not_belong() {
     let callback = http.json(Method::GET, "/v1/webhook_endpoints/callback", None).await;
     let ask = json!({ "scopes": ["videos.read"] });
     let token = http.json(Method::POST, "/v1/tokens", Some(ask)).await["token"].as_str().unwrap().to_owned();
-    let file = upload(&http).await;
+    let file: Value = http.upload("canary-name.png", &picture()).await.json().await.unwrap();
+    let file = file["id"].as_str().unwrap().to_owned();
     let body = json!({
         "prompt": "canary-prompt",
         "metadata": { "canary-name": "canary-value" },

@@ -11,6 +11,7 @@ mod commands;
 mod kill;
 mod operator;
 pub(crate) mod program;
+mod rebinding;
 mod remote;
 mod stop;
 mod ten;

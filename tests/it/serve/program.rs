@@ -139,6 +139,16 @@ impl Http {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// Uploads a picture under that name.
+    pub(super) async fn upload(&self, name: &str, picture: &[u8]) -> reqwest::Response {
+        let head =
+            format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+        let purpose = b"--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nvision\r\n".as_slice();
+        let form = [purpose, head.as_bytes(), picture, b"\r\n--b--\r\n"].concat();
+        let request = self.request(Method::POST, "/v1/files").body(form);
+        request.header("content-type", "multipart/form-data; boundary=b").send().await.unwrap()
+    }
+
     /// A request of any other form.
     pub(super) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.0.request(method, path)

@@ -1,5 +1,6 @@
 //! A real S3 server in this process, on a folder of its own, which can be made to fail as buckets do.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use s3s::auth::SimpleAuth;
+use s3s::S3Result;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +37,27 @@ pub(crate) enum Mood {
     Refuses,
 }
 
+/// Who may, and by which secret.
+#[derive(Clone)]
+struct Owner(Arc<Mutex<(String, String)>>);
+
+impl S3Auth for Owner {
+    fn get_secret_key<'a, 'b, 'c>(
+        &'a self,
+        access_key: &'b str,
+    ) -> Pin<Box<dyn Future<Output = S3Result<SecretKey>> + Send + 'c>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        let (known, secret) = self.0.lock().unwrap().clone();
+        let found =
+            if known == access_key { Ok(secret.into()) } else { Err(s3s::s3_error!(InvalidAccessKeyId)) };
+        Box::pin(std::future::ready(found))
+    }
+}
+
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -49,6 +72,7 @@ pub(crate) struct Asked {
 pub(crate) struct Bucket {
     pub(crate) endpoint: String,
     mood: watch::Sender<Mood>,
+    owner: Owner,
     asked: Arc<Mutex<Vec<Asked>>>,
     task: JoinHandle<()>,
     _folder: tempfile::TempDir,
@@ -59,7 +83,8 @@ impl Bucket {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
         let mut service = S3ServiceBuilder::new(FileSystem::new(folder.path()).unwrap());
-        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let owner = Owner(Arc::new(Mutex::new((ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()))));
+        service.set_auth(owner.clone());
         let service = service.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -71,7 +96,12 @@ impl Bucket {
                 tokio::spawn(serve(stream, service.clone(), moods.clone(), log.clone()));
             }
         });
-        Self { endpoint, mood, asked, task, _folder: folder }
+        Self { endpoint, mood, owner, asked, task, _folder: folder }
+    }
+
+    /// From now on only this one may.
+    pub(crate) fn hand_over(&self, access_key: &str, secret_key: &str) {
+        *self.owner.0.lock().unwrap() = (access_key.to_owned(), secret_key.to_owned());
     }
 
     pub(crate) fn turn(&self, mood: Mood) {

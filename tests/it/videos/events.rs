@@ -85,6 +85,23 @@ async fn a_stream_is_for_the_jobs_owner_and_tells_a_cancelled_job_at_once() {
 }
 
 #[tokio::test]
+async fn a_number_that_was_never_given_starts_the_stream_anew() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let worker = app.worker(Script::Hold).await;
+    for after in ["99999999", "18446744073709551615", "-1", "x", "1e3"] {
+        worker.follow(Script::Hold);
+        let id = client.submit().await;
+        let request = client.request(Method::GET, &format!("/v1/videos/{id}/events"));
+        // Once there is an answer, the number has been judged.
+        let following = request.header("last-event-id", after).send().await.unwrap();
+        worker.follow(Script::Complete);
+        let told = events(&following.text().await.unwrap());
+        assert_eq!(told.last().map(|(_, name, _)| name.as_str()), Some("video.completed"), "{after}");
+    }
+}
+
+#[tokio::test]
 async fn a_create_may_be_answered_with_its_stream() {
     let app = TestApp::start().await;
     let _worker = app.worker(Script::Complete).await;

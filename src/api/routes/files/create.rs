@@ -11,7 +11,7 @@ use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::picture;
 use crate::api::replay;
 use crate::api::state::Api;
-use crate::domain::file::FilePurpose;
+use crate::domain::file::{FilePurpose, shown_name};
 use crate::domain::key::ProjectScope;
 use crate::jobs::NewFile;
 
@@ -50,7 +50,7 @@ async fn keep(api: &Api, scope: ProjectScope, mut fields: Fields) -> Result<File
     let purpose = purpose(fields.text("purpose")?)?;
     let lives = lives(&mut fields)?;
     fields.finish()?;
-    let (filename, bytes) = (upload.name().to_owned(), upload.bytes());
+    let (filename, bytes) = (shown_name(upload.name()), upload.bytes());
     let (content_type, chunks) = check(api, purpose, upload).await.map_err(|error| error.about("file"))?;
     let content_type = content_type.to_owned();
     let new = NewFile { filename, purpose, content_type, bytes, chunks, lives };

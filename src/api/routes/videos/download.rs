@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, head, web};
 
 use super::content::{send, variant};
 use super::video_id;
@@ -82,11 +82,46 @@ pub(crate) async fn download_url(
 #[get("/download/{organization}/{project}/{video}/{variant}")]
 pub(crate) async fn download_signed(
     request: HttpRequest,
-    path: web::Path<(String, String, String, String)>,
+    path: web::Path<Named>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = Query::of(&request)?;
-    let target = target(&path, query.text("expires"));
+    signed(&request, &path, &api).await
+}
+
+/// Ask about a file by a signed address
+#[utoipa::path(
+    operation_id = "headDownloadSigned",
+    tag = "Videos",
+    security(()),
+    params(
+        ("organization" = String, Path), ("project" = String, Path), ("video" = String, Path), ("variant" = String, Path),
+        ("expires" = u64, Query, description = "Unix seconds."),
+        ("signature" = String, Query),
+    ),
+    responses(
+        (status = 200, description = "The headers of the file."),
+        (status = 206, description = "The headers of the part asked for."),
+        (status = 304, description = "The client has it already."),
+        (status = 404, description = "No such address, or not any more."),
+        (status = 416, description = "No such part."),
+        (status = 429, description = "The project's files are asked for too often."),
+    ),
+)]
+#[head("/download/{organization}/{project}/{video}/{variant}")]
+pub(crate) async fn head_download_signed(
+    request: HttpRequest,
+    path: web::Path<Named>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    signed(&request, &path, &api).await
+}
+
+/// Organisation, project, video and variant, as they stand in the path.
+type Named = (String, String, String, String);
+
+async fn signed(request: &HttpRequest, path: &Named, api: &web::Data<Api>) -> Result<HttpResponse, ApiError> {
+    let query = Query::of(request)?;
+    let target = target(path, query.text("expires"));
     let signed = target.filter(|target| {
         let signature = query.text("signature").unwrap_or_default();
         api.links.accepts(*target, signature) && api.clock.now().seconds() < target.expires
@@ -102,10 +137,10 @@ pub(crate) async fn download_signed(
         return Err(too_many("the project's files are asked for too often", wait));
     }
     let content = api.jobs.content(target.scope, target.video, target.variant).await?;
-    send(&api, &request, target.video, &content).await
+    send(api, request, target.video, &content).await
 }
 
-fn target(path: &(String, String, String, String), expires: Option<&str>) -> Option<Target> {
+fn target(path: &Named, expires: Option<&str>) -> Option<Target> {
     let (organization, project, video, variant) = path;
     let scope = ProjectScope { organization: organization.parse().ok()?, project: project.parse().ok()? };
     let variant = Variant::parse(variant)?;

@@ -78,6 +78,8 @@ pub(crate) async fn video_events(
     if view.job.status.state.is_terminal() && after.is_some_and(|after| after >= number(&view)) {
         return Ok(HttpResponse::new(StatusCode::NO_CONTENT));
     }
+    // A number that was never given, as of another job: whoever shows it would wait for an end that is not told.
+    let after = after.filter(|after| *after < number(&view) + PLACES_PER_MOVE);
     Ok(stream(Follower::new(api.jobs.clone(), caller.scope(), id, watch, after)))
 }
 

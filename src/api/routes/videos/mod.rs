@@ -20,7 +20,7 @@ pub(in crate::api) use content::disposition;
 pub(crate) use content::{head_video_content, video_content};
 pub(crate) use create::create_video;
 pub(crate) use delete::delete_video;
-pub(crate) use download::{download_signed, download_url};
+pub(crate) use download::{download_signed, download_url, head_download_signed};
 pub(crate) use events::video_events;
 pub(crate) use from_image::animate_image;
 pub(crate) use generations::generate_video;
