@@ -148,6 +148,17 @@ mod tests {
     }
 
     #[test]
+    fn main_memory_for_what_left_a_gpu_may_be_none() {
+        let host = |text: &str| {
+            let sources =
+                Sources::default().with_environment(environment(&[("WANSERVE_WORKERS_HOST_MEMORY", text)]));
+            Config::load(sources).map(|config| config.workers.host_memory)
+        };
+        assert_eq!([host("0").unwrap(), host("64GB").unwrap()], [Some(0), Some(64_000_000_000)]);
+        assert!(host("none").unwrap_err().to_string().contains("number of bytes"));
+    }
+
+    #[test]
     fn secrets_are_never_shown() {
         let sources = Sources::default()
             .with_environment(environment(&[("WANSERVE_AUTH_PEPPER", "0123456789abcdef0123456789abcdef")]));

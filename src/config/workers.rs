@@ -42,8 +42,21 @@ impl Workers {
             token: section.field("token", None),
             drain: section.field("drain_seconds", Duration::from_secs(25)),
             memory_limit: section.field("memory_limit", None),
-            host_memory: section.field("host_memory", None),
+            host_memory: section.field("host_memory", None).map(|Kept(bytes)| bytes),
         }
+    }
+}
+
+/// Bytes of which there may be none.
+struct Kept(u64);
+
+impl Setting for Kept {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "0" { Ok(Self(0)) } else { u64::parse(text).map(Self) }
+    }
+
+    fn show(&self) -> String {
+        self.0.show()
     }
 }
 
