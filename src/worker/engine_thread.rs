@@ -230,12 +230,11 @@ impl Engine {
         progress.enter(Stage::Muxing);
         let files = publisher.finish().map_err(|failure| failure.after(cost, clock.read()))?;
         let warning = Warning::of_prompt_length(generated.prompt_length, max_prompt_tokens);
-        let timings = Timings {
-            prepare: timings.prepare,
-            model_load: timings.model_load.or(computed.model_load),
-            mux: Some(muxing.elapsed().as_secs_f64()),
-            ..computed
-        };
+        let mux = Some(muxing.elapsed().as_secs_f64());
+        let mut timings =
+            Timings { mux, prepare: timings.prepare, model_load: timings.model_load, ..computed };
+        // Networks that came while it ran add to those that came before.
+        computed.model_load.into_iter().for_each(|seconds| timings.note(Stage::LoadingModel, seconds));
         Ok(Made { files, warnings: warning.into_iter().collect(), timings, cost })
     }
 
