@@ -32,8 +32,8 @@ pub enum CudaError {
 /// That a device has no room, and who has it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
-    "out of GPU memory: {wanted} bytes asked, {free} free; networks {networks}, what lasts {lasting}, what is computed in \
-     {computing}{}",
+    "out of GPU memory: {wanted} bytes asked, {free} free; networks hold {networks}, what lasts {lasting}, what is computed \
+     in {computing}{}",
     limit.map_or_else(String::new, |limit| format!("; {limit} may be taken for all of them"))
 )]
 pub struct Shortage {
@@ -56,12 +56,31 @@ pub struct Share {
 
 impl std::fmt::Display for Share {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "hold {} of {} taken", self.used, self.reserved)
+        write!(out, "{} of {} taken", self.used, self.reserved)
     }
 }
 
 impl From<DriverError> for CudaError {
     fn from(error: DriverError) -> Self {
         Self::Driver(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_says_who_has_the_memory() {
+        let share = |used| Share { used, reserved: used + 1 };
+        let (networks, lasting, computing) = (share(50), share(6), share(7));
+        let shortage = |limit| Shortage { wanted: 9, free: 4, networks, lasting, computing, limit };
+        let text = CudaError::OutOfMemory(Box::new(shortage(Some(70)))).to_string();
+        assert_eq!(
+            text,
+            "out of GPU memory: 9 bytes asked, 4 free; networks hold 50 of 51 taken, what lasts 6 of 7 taken, \
+             what is computed in 7 of 8 taken; 70 may be taken for all of them"
+        );
+        assert!(!shortage(None).to_string().contains("may be taken"));
     }
 }
