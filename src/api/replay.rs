@@ -109,8 +109,7 @@ async fn recognise_whole(api: &Api, request: &mut ServiceRequest) -> Result<Foun
     let bytes = body::whole(request.request(), payload, Limits::PLAIN).await?;
     request.set_payload(Payload::from(bytes.clone()));
     let to = AnswerKey { owner: owner_of(&identity), route: request.path().to_owned(), key };
-    let canonical = serde_json::from_slice::<serde_json::Value>(&bytes).map(|value| value.to_string());
-    let canonical = canonical.map_or_else(|_| bytes.to_vec(), String::into_bytes);
+    let canonical = body::fingerprint(&bytes).map_or_else(|| bytes.to_vec(), String::into_bytes);
     let found = recognise(api, to, digest(identity.key.id, &canonical)).await?;
     if matches!(found, Found::Answer(_)) {
         charge(api, request.request(), &identity).await?;

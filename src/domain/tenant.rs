@@ -37,3 +37,11 @@ pub struct ServiceAccount {
     pub name: String,
     pub created_at: UnixMillis,
 }
+
+/// The longest name of anything a tenant owns, in characters: a line in a list.
+pub const MAX_NAME: usize = 128;
+
+/// Whether something may be called that. Names are shown in lists, logs and terminals, so that none moves a cursor.
+pub fn is_good_name(name: &str) -> bool {
+    !name.trim().is_empty() && name.chars().count() <= MAX_NAME && !name.chars().any(char::is_control)
+}

@@ -191,6 +191,67 @@ async fn what_the_server_did_not_sign_opens_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_well_signed_but_says_something_wrong_opens_nothing() {
+    let bench = Bench::new().await;
+    let text = bench.mint(vec![Scope::VideosRead]).await;
+    let (header, claims) = (part(&text, 0), part(&text, 1));
+    let kid = header["kid"].as_str().unwrap();
+    // As the server derives it from its secret.
+    let seed = <Hmac<Sha256> as Mac>::new_from_slice(b"secret").unwrap();
+    let seed = seed.chain_update("wanserve token signing v1").chain_update(kid).finalize().into_bytes();
+    let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+    let sign = |claims: &Value| {
+        let signed = format!("{}.{}", encode(&header), encode(claims));
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes())))
+    };
+    assert!(bench.check(&sign(&claims)).await.is_ok(), "what is signed like this opens");
+    let now = claims["iat"].as_u64().unwrap();
+    let wrong = [
+        ("exp", json!((now + 60).to_string())),
+        ("exp", json!(-1)),
+        ("exp", json!(1e300)),
+        ("exp", json!(now + 3601)),
+        ("exp", json!(u64::MAX)),
+        ("exp", Value::Null),
+        ("iat", json!(now.to_string())),
+        ("iat", json!(now + 31)),
+        ("iat", Value::Null),
+        ("nbf", json!((now + 60).to_string())),
+        ("nbf", json!(now + 31)),
+        ("nbf", json!([now])),
+        ("aud", json!("operator")),
+        ("aud", json!(["operator", "videos"])),
+        ("aud", Value::Null),
+        ("iss", json!("https://other.example")),
+        ("iss", Value::Null),
+        ("sub", json!("key_019b76da000070008000000000000000")),
+        ("sub", json!(1)),
+        ("sub", Value::Null),
+        ("jti", Value::Null),
+        ("scope", json!("videos.read videos.root")),
+        ("scope", json!(["videos.read"])),
+        ("scope", Value::Null),
+        ("org", json!("org_019b76da000070008000000000000000")),
+        ("org", Value::Null),
+        ("project", json!("proj_019b76da000070008000000000000000")),
+        ("project", Value::Null),
+        ("videos", json!("video_019b76da000070008000000000000000")),
+        ("videos", json!(["x"])),
+        ("limits", json!({ "max_active_jobs": -1 })),
+    ];
+    for (name, value) in wrong {
+        let mut forged = claims.clone();
+        if value.is_null() {
+            forged.as_object_mut().unwrap().remove(name);
+        } else {
+            forged[name] = value;
+        }
+        let refused = bench.check(&sign(&forged)).await.unwrap_err();
+        assert_eq!(refused, TokenRefusal::Invalid, "{name}: {}", forged[name]);
+    }
+}
+
+#[tokio::test]
 async fn rotating_once_keeps_tokens_and_twice_ends_them() {
     let bench = Bench::new().await;
     let first = bench.mint(vec![Scope::VideosRead]).await;

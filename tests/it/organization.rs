@@ -1,5 +1,6 @@
 //! What an administrator does: projects, service accounts, keys and their rotation.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use wanserve::domain::clock::Random;
 use wanserve::domain::id::OrganizationId;
@@ -322,6 +323,36 @@ async fn what_is_done_to_jobs_is_listed_when_it_is_asked_for() {
     assert!(told[..4].iter().all(|(_, _, actor)| actor == key) && told[4].2 != key, "{told:?}");
     let all = admin.get(&format!("{log}?limit=100")).await.json().to_string();
     assert!(!all.contains("video."), "{all}");
+}
+
+#[tokio::test]
+async fn a_name_is_a_line_of_text() {
+    let app = TestApp::start().await;
+    let admin = admin(&app, vec![Scope::All]).await;
+    for name in ["", "  ", "a\nb", "\u{0}", "\u{1b}[2J", &"n".repeat(129)] {
+        let refused = admin.post(PROJECTS, json!({ "name": name })).await.error();
+        assert_eq!(refused, (400, "invalid_value".to_owned(), Some("name".to_owned())), "{name:?}");
+    }
+    for name in ["=1+1", "<b>", "雪", &"雪".repeat(128)] {
+        assert_eq!(admin.post(PROJECTS, json!({ "name": name })).await.json()["name"], name);
+    }
+}
+
+#[tokio::test]
+async fn the_same_number_in_other_digits_is_the_same_request_and_null_is_not_nothing() {
+    let app = TestApp::start().await;
+    let admin = admin(&app, vec![Scope::All]).await;
+    let path = format!("{PROJECTS}/{}/rate_limits/rl_default", project(&admin, "demo").await);
+    let ask = async |key: &str, body: &'static str| {
+        let request = admin.request(Method::POST, &path).header("idempotency-key", key);
+        Answer::of(request.header("content-type", "application/json").body(body)).await
+    };
+    let first = ask("a", r#"{"max_active_jobs":5,"max_running_jobs":1}"#).await;
+    let again = ask("a", r#"{ "max_running_jobs": 1, "max_active_jobs": 5.0 }"#).await;
+    assert_eq!((first.status, &first.body), (200, &again.body));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(ask("b", r#"{"max_active_jobs":null}"#).await.status, 200);
+    assert_eq!(ask("b", "{}").await.refusal(), (422, "idempotency_key_reused".to_owned()));
 }
 
 #[tokio::test]

@@ -53,6 +53,8 @@ impl Fields {
             write_text(&mut digest, name);
             node.write(&mut digest);
         }
+        // To say that there is none is not to say nothing.
+        self.nulls.iter().for_each(|path| digest.update([b"n", path.as_bytes()].concat()));
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 

@@ -24,6 +24,11 @@ pub(super) fn decode(body: &[u8]) -> Result<Fields, ApiError> {
     }
 }
 
+/// Digest of what a body asks for, whatever its bytes; `None` if it is no JSON object.
+pub(crate) fn fingerprint(body: &[u8]) -> Option<String> {
+    decode(body).ok().map(|fields| fields.fingerprint())
+}
+
 /// The paths of members that are null.
 fn note_nulls(value: &Value, path: &str, nulls: &mut BTreeSet<String>) {
     for (name, member) in value.as_object().into_iter().flatten() {

@@ -14,6 +14,7 @@ mod video;
 pub(crate) use faults::Faults;
 pub(crate) use fields::{Fields, inside};
 pub(crate) use image::{ImageInput, Naming, take_image};
+pub(crate) use json::fingerprint;
 pub(crate) use media::{Accepts, Limits, is_form, read, whole};
 pub(crate) use upload::{Upload, UploadChunks};
 #[cfg(test)]

@@ -3,27 +3,17 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::organization::KeyFacts;
 use crate::domain::key::{KeyRecord, KeyText};
 
 /// An admin key; its value comes with its creation only.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AdminApiKey)]
 pub(crate) struct AdminKeyObject {
-    id: String,
     #[schema(value_type = String, pattern = "^organization.admin_api_key$", example = "organization.admin_api_key")]
     object: &'static str,
-    name: String,
-    redacted_value: String,
-    created_at: u64,
-    #[schema(required)]
-    last_used_at: Option<u64>,
-    #[schema(required)]
-    expires_at: Option<u64>,
-    #[schema(value_type = Vec<String>)]
-    scopes: Vec<&'static str>,
-    /// `active` or `revoked`.
-    #[schema(value_type = String, example = "active")]
-    status: &'static str,
+    #[serde(flatten)]
+    facts: KeyFacts,
     owner: AdminKeyOwner,
     #[schema(required)]
     value: Option<String>,
@@ -75,15 +65,8 @@ pub(crate) struct AdminKeyList {
 impl AdminKeyObject {
     pub(crate) fn new(record: &KeyRecord, text: Option<&KeyText>) -> Self {
         Self {
-            id: record.id.to_string(),
             object: "organization.admin_api_key",
-            name: record.name.clone(),
-            redacted_value: record.redacted.clone(),
-            created_at: record.created_at.seconds(),
-            last_used_at: record.last_used_at.map(|at| at.seconds()),
-            expires_at: record.expires_at.map(|at| at.seconds()),
-            scopes: record.scopes.iter().map(|scope| scope.as_str()).collect(),
-            status: if record.revoked_at.is_some() { "revoked" } else { "active" },
+            facts: KeyFacts::new(record),
             owner: AdminKeyOwner {
                 kind: "service_account",
                 object: "organization.service_account",
@@ -98,6 +81,6 @@ impl AdminKeyObject {
 
     /// As a list names it.
     pub(crate) fn id(&self) -> String {
-        self.id.clone()
+        self.facts.id.clone()
     }
 }

@@ -55,13 +55,10 @@ pub(crate) struct NewKeyObject {
     value: String,
 }
 
-/// A key without its secret.
+/// What is shown of every key.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ApiKey)]
-pub(crate) struct KeyObject {
-    id: String,
-    #[schema(value_type = String, example = "organization.project.api_key")]
-    object: &'static str,
+pub(crate) struct KeyFacts {
+    pub(crate) id: String,
     name: String,
     redacted_value: String,
     created_at: u64,
@@ -74,6 +71,16 @@ pub(crate) struct KeyObject {
     /// `active` or `revoked`.
     #[schema(value_type = String, example = "active")]
     status: &'static str,
+}
+
+/// A key without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+pub(crate) struct KeyObject {
+    #[schema(value_type = String, example = "organization.project.api_key")]
+    object: &'static str,
+    #[serde(flatten)]
+    facts: KeyFacts,
     #[schema(required)]
     owner: Option<KeyOwnerObject>,
     #[schema(value_type = String, example = "active")]
@@ -228,12 +235,10 @@ impl NewKeyObject {
     }
 }
 
-impl KeyObject {
-    /// `account` is the owner.
-    pub(crate) fn new(record: &KeyRecord, account: Option<&ServiceAccount>) -> Self {
+impl KeyFacts {
+    pub(crate) fn new(record: &KeyRecord) -> Self {
         Self {
             id: record.id.to_string(),
-            object: "organization.project.api_key",
             name: record.name.clone(),
             redacted_value: record.redacted.clone(),
             created_at: record.created_at.seconds(),
@@ -241,16 +246,23 @@ impl KeyObject {
             expires_at: record.expires_at.map(|at| at.seconds()),
             scopes: record.scopes.iter().map(|scope| scope.as_str()).collect(),
             status: if record.revoked_at.is_some() { "revoked" } else { "active" },
-            owner: account.map(|account| KeyOwnerObject {
-                kind: "service_account",
-                service_account: AccountObject::new(account, None),
-            }),
-            owner_project_access: "active",
         }
+    }
+}
+
+impl KeyObject {
+    /// `account` is the owner.
+    pub(crate) fn new(record: &KeyRecord, account: Option<&ServiceAccount>) -> Self {
+        let owner = account.map(|account| KeyOwnerObject {
+            kind: "service_account",
+            service_account: AccountObject::new(account, None),
+        });
+        let (object, facts) = ("organization.project.api_key", KeyFacts::new(record));
+        Self { object, facts, owner, owner_project_access: "active" }
     }
 
     /// As a list names it.
     pub(crate) fn id(&self) -> String {
-        self.id.clone()
+        self.facts.id.clone()
     }
 }

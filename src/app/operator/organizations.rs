@@ -14,12 +14,9 @@ use crate::domain::audit::AuditKind;
 use crate::domain::id::OrganizationId;
 use crate::domain::key::{KeyOwner, Scope};
 use crate::domain::limits::OrganizationLimits;
-use crate::domain::tenant::Organization;
+use crate::domain::tenant::{MAX_NAME, Organization, is_good_name};
 use crate::jobs::KeyTerms;
 use crate::store::together;
-
-/// The longest name, in characters.
-const MAX_NAME: usize = 128;
 
 /// Make an organization
 ///
@@ -136,8 +133,9 @@ impl Wish {
     async fn of(request: &HttpRequest, payload: web::Payload) -> Result<Self, ApiError> {
         let mut fields = read(request, payload, Accepts::Json, Limits::PLAIN).await?;
         let name = fields.text("name")?;
-        if name.as_ref().is_some_and(|name| name.trim().is_empty() || name.chars().count() > MAX_NAME) {
-            return Err(ApiError::invalid_value("name", format!("a name has 1 to {MAX_NAME} characters")));
+        if name.as_deref().is_some_and(|name| !is_good_name(name)) {
+            let message = format!("a name has 1 to {MAX_NAME} characters, none of them a control character");
+            return Err(ApiError::invalid_value("name", message));
         }
         let suspended = match fields.text("status")?.as_deref() {
             None => None,

@@ -152,6 +152,19 @@ async fn what_an_operator_gets_wrong_is_named_in_the_envelope() {
     assert_eq!(removed.header("allow"), Some("GET, POST"));
     assert_eq!(Answer::of(ask(Method::GET, "/admin/v1/x")).await.refusal(), (404, "unknown_url".to_owned()));
 
+    let document = client.get("/openapi.json").await.json();
+    let mut examples = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let example = &item["post"]["requestBody"]["content"]["application/json"]["example"];
+        // Restarts need a worker, and are asked for where there is one.
+        if example.is_object() && !path.contains("{worker}") {
+            let path = path.replace("{organization_id}", made["id"].as_str().unwrap());
+            assert_eq!(Answer::of(ask(Method::POST, &path).json(example)).await.status, 200, "{path}");
+            examples += 1;
+        }
+    }
+    assert_eq!(examples, 3, "each is answered with success");
+
     let page = Answer::of(ask(Method::GET, &format!("{ORGANIZATIONS}?limit=1&order=asc"))).await.json();
     assert_eq!((&page["has_more"], &page["first_id"]), (&json!(true), &page["last_id"]));
     let after = page["last_id"].as_str().unwrap();

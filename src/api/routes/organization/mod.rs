@@ -25,11 +25,8 @@ use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
 use crate::domain::id::ProjectId;
 use crate::domain::key::{ProjectScope, Scope};
-use crate::domain::tenant::{Project, ServiceAccount};
+use crate::domain::tenant::{MAX_NAME, Project, ServiceAccount, is_good_name};
 use crate::jobs::Deed;
-
-/// The longest name, in characters.
-const MAX_NAME: usize = 128;
 
 fn missing() -> ApiError {
     ApiError::new(ErrorCode::ResourceNotFound, "no such thing in this organization")
@@ -70,11 +67,8 @@ fn take_name(fields: &mut Fields) -> Result<String, ApiError> {
 }
 
 fn check_name(name: String) -> Result<String, ApiError> {
-    if name.trim().is_empty() || name.chars().count() > MAX_NAME {
-        let message = format!("a name has 1 to {MAX_NAME} characters");
-        return Err(ApiError::invalid_value("name", message));
-    }
-    Ok(name)
+    let message = || format!("a name has 1 to {MAX_NAME} characters, none of them a control character");
+    if is_good_name(&name) { Ok(name) } else { Err(ApiError::invalid_value("name", message())) }
 }
 
 /// Writes down what the administrator did, in one transaction with it.
