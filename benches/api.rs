@@ -59,12 +59,17 @@ fn main() {
     let (key, scope) = first_key(folder.path());
     let began = Instant::now();
     let database = folder.path().join("wanserve.db");
-    let ids = runtime.block_on(fill(&database, scope, JOBS));
+    // `-- apart` compares only, over a store with nothing else in it.
+    let apart_alone = std::env::args().any(|argument| argument == "apart");
+    let ids = runtime.block_on(fill(&database, scope, if apart_alone { 0 } else { JOBS }));
     let project = ProjectId::new(1, SystemRandom.id_bytes());
     let foreign = runtime.block_on(fill(&database, ProjectScope { project, ..scope }, FOREIGN_JOBS));
-    println!("filled with {JOBS} ended jobs in {:.1} s", began.elapsed().as_secs_f64());
+    println!("filled with {} ended jobs in {:.1} s", ids.len(), began.elapsed().as_secs_f64());
     let server = Server::start(folder.path());
     let target = Target { address: server.address.clone(), key };
+    if apart_alone {
+        return runtime.block_on(apart(&target, &foreign));
+    }
     println!("| request | a second | p50, ms | p99, ms | answers other than 200 |\n|---|---|---|---|---|");
     let body = r#"{"prompt":"A red ball rolls over green grass.","num_steps":4}"#;
     runtime.block_on(async {
