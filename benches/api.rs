@@ -273,6 +273,7 @@ fn job(scope: ProjectScope, created_at: u64) -> Job {
             asset_ttl_seconds: 86_400,
             callback_url: None,
             warnings: Vec::new(),
+            trace: None,
         },
         status: JobStatus::new(now),
     }

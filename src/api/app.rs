@@ -7,6 +7,7 @@ use actix_web::{App, Error, web};
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt, UtoipaApp};
 
+use super::auth;
 use super::cors::cross_origin;
 use super::headers::finish;
 use super::openapi::complete;
@@ -29,6 +30,7 @@ pub fn app(
 > {
     let (app, document) = routes(App::new()).split_for_parts();
     let document = complete(document);
+    auth::show_failures(&state.metrics);
     app.app_data(state)
         .app_data(web::Data::new(KnownPaths::of(&document)))
         .app_data(web::Data::new(document))

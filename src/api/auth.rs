@@ -17,6 +17,7 @@ use crate::domain::audit::Actor;
 use crate::domain::id::{KeyId, OrganizationId, ProjectId, VideoId};
 use crate::domain::key::{KeyOwner, KeyRecord, ProjectScope, Scope};
 use crate::jobs::{Audience, Closed, Tenant};
+use crate::metrics::Metrics;
 
 /// A scope as a type.
 pub(crate) trait Permission: 'static {
@@ -183,6 +184,13 @@ impl FromRequest for Operator {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move { checked(&request, operate).await })
+    }
+}
+
+/// Shows every reason for a refusal before the first.
+pub(super) fn show_failures(metrics: &Metrics) {
+    for code in ErrorCode::ALL.iter().filter(|code| ApiError::new(**code, "").is_about_credentials()) {
+        metrics.auth_failures_total.show([code.as_str()]);
     }
 }
 

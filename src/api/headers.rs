@@ -17,12 +17,15 @@ use super::ratelimit::{Account, Standing};
 use super::state::Api;
 use super::wait::Waited;
 use crate::domain::id::RequestId;
+use crate::domain::trace::TraceContext;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 const VERSION: HeaderName = HeaderName::from_static("openai-version");
 const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 const PROJECT: HeaderName = HeaderName::from_static("openai-project");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The version of OpenAI's API that the answers follow.
 const OPENAI_VERSION: HeaderValue = HeaderValue::from_static("2020-10-01");
@@ -44,7 +47,10 @@ pub(crate) async fn finish(
     drop_trailing_slash(&mut request);
     let (v1, operators) = (request.path().starts_with("/v1/"), request.path().starts_with("/admin/v1/"));
     let method = request.method().clone();
-    let span = tracing::info_span!("request", id = %id, method = %method, path = request.path());
+    let trace = trace(&api, &request);
+    let trace_id = trace.trace_id();
+    let span = tracing::info_span!("request", id = %id, trace_id, method = %method, path = request.path());
+    request.extensions_mut().insert(trace);
     if let Some(client_id) = client_request_id(&request) {
         span.in_scope(|| tracing::debug!(client_request_id = client_id, "the client has an id of its own"));
     }
@@ -102,6 +108,19 @@ fn broken(id: &RequestId) -> ApiError {
     [(REQUEST_ID, id.to_string()), nosniff]
         .into_iter()
         .fold(ApiError::internal(&why), |error, (name, value)| error.with_header(name, value))
+}
+
+/// This request as a step of its client's trace, or of one of its own.
+fn trace(api: &Api, request: &ServiceRequest) -> TraceContext {
+    let headers = request.headers();
+    let texts = |name| headers.get_all(name).map(|value| value.to_str().unwrap_or_default());
+    let mut parents = texts(TRACEPARENT);
+    let given = match (parents.next(), parents.next()) {
+        (Some(parent), None) => TraceContext::parse(parent, texts(TRACESTATE)),
+        // With several of them, nobody knows whose child it is.
+        (_, _) => None,
+    };
+    given.map_or_else(|| TraceContext::start(api.random.as_ref()), |given| given.child(api.random.as_ref()))
 }
 
 /// How the caller's project stands now: what the request itself did counts.

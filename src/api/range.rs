@@ -15,9 +15,12 @@ pub(crate) enum Wanted {
 
 /// Reads a `Range` header for a file of `length` bytes. What cannot be read, and several ranges, mean the whole file.
 pub(crate) fn wanted(header: Option<&str>, length: u64) -> Wanted {
-    let Some(spec) = header.and_then(|header| header.trim().strip_prefix("bytes=")) else {
+    let Some((unit, spec)) = header.and_then(|header| header.trim().split_once('=')) else {
         return Wanted::Whole;
     };
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return Wanted::Whole;
+    }
     let Some((first, last)) = spec.split_once('-').map(|(first, last)| (first.trim(), last.trim())) else {
         return Wanted::Whole;
     };
@@ -72,6 +75,7 @@ mod tests {
             (Some("bytes=5-4"), Wanted::Whole),
             (Some("bytes=0-1,5-6"), Wanted::Whole),
             (Some("items=0-1"), Wanted::Whole),
+            (Some("Bytes=0-1"), Wanted::Part(0..2)),
             (Some("bytes=a-b"), Wanted::Whole),
         ] {
             assert_eq!(wanted(header, 1000), expected, "{header:?}");

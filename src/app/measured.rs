@@ -24,6 +24,8 @@ impl<S: Storage> Measured<S> {
         let outcome = result.as_ref().map_or_else(StorageError::kind, |_| "ok");
         let seconds = began.elapsed().as_secs_f64();
         self.metrics.storage_operation_duration_seconds.observe([operation, outcome], seconds);
+        // In the span of whoever asks, so that the line names the trace.
+        tracing::debug!(operation, outcome, seconds, "the storage was asked");
     }
 }
 

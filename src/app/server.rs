@@ -46,6 +46,10 @@ const HAND_BACK_GRACE: Duration = Duration::from_secs(5);
 /// Requests that are still being answered get this long, in seconds.
 const REQUEST_GRACE_SECONDS: u64 = 5;
 
+/// Once jobs have been waited for, a stop takes no longer, whatever is stuck: more than all the graces of the parts and a
+/// request to a bucket that does not answer.
+const LAST_GRACE: Duration = Duration::from_secs(60);
+
 /// Stages whose seconds workers report.
 const MEASURED_STAGES: [Stage; 8] = [
     Stage::Preparing,
@@ -174,6 +178,8 @@ impl Server {
         );
         let tenants = Tenants::new(store.clone(), clock.clone(), config.limits.limits().project);
         for waiting in scheduler.backlog() {
+            // Has series of its own from the first scrape on.
+            metrics.project(&waiting.project.to_string());
             let (allowance, _) = tenants.limits(waiting.project).await?;
             jobs.limit_running(waiting.project, allowance.running_jobs.map(NonZeroU32::get));
         }
@@ -232,12 +238,19 @@ impl Server {
         stop.cancelled().await;
         self.finish_jobs(config.workers.drain).await;
         self.scheduler.stop_workers();
-        supervisor.stop(HAND_BACK_GRACE).await;
-        servers.stop().await;
-        loops.end().await;
-        self.jobs.settle().await;
-        self.scheduler.settle().await;
-        info!("stopped");
+        let ending = async {
+            supervisor.stop(HAND_BACK_GRACE).await;
+            servers.stop().await;
+            loops.end().await;
+            self.jobs.settle().await;
+            self.scheduler.settle().await;
+        };
+        match tokio::time::timeout(LAST_GRACE, ending).await {
+            Ok(()) => info!("stopped"),
+            Err(_) => {
+                warn!("stopped, with something stuck; what is not stored yet is made good by the next start")
+            }
+        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::clock::UnixMillis;
 use super::failure::FailureCode;
 use super::id::{KeyId, OrganizationId, ProjectId, VideoId, WorkerId};
 use super::stage::{Stage, Timings};
+use super::trace::TraceContext;
 use super::usage::Usage;
 use super::video::VideoSpec;
 use super::warning::Warning;
@@ -40,6 +41,9 @@ pub struct JobRequest {
     pub callback_url: Option<String>,
     /// What was doubtful about the request itself.
     pub warnings: Vec<Warning>,
+    /// The request that made the job, as a parent of what is done for it; jobs of older builds have none.
+    #[serde(default)]
+    pub trace: Option<TraceContext>,
 }
 
 /// How far it is.

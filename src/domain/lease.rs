@@ -25,6 +25,7 @@ use super::id::{VideoId, WorkerId};
 use super::memory::Move;
 use super::model::ModelId;
 use super::stage::{Stage, Timings};
+use super::trace::TraceContext;
 use super::video::VideoSpec;
 use super::warning::Warning;
 
@@ -114,6 +115,18 @@ pub struct LeaseRequest {
     /// What was done about memory since the last request.
     #[serde(default)]
     pub moves: Vec<Move>,
+    /// Loads that the server has not confirmed by an answer to such a request.
+    #[serde(default)]
+    pub loads: Vec<ModelLoad>,
+}
+
+/// A model came into a worker's memory. Told until the server answers, and so perhaps twice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelLoad {
+    /// Counts the loads of the process, from 1: the server takes each number in once.
+    pub number: u64,
+    pub model: ModelId,
+    pub seconds: f64,
 }
 
 /// A job, or orders, or neither.
@@ -146,6 +159,9 @@ pub struct Lease {
     pub input: Option<InputTarget>,
     /// What to make and where to put it.
     pub uploads: Vec<UploadTarget>,
+    /// Whom it is done for.
+    #[serde(default)]
+    pub trace: Option<TraceContext>,
 }
 
 /// Where the input picture is read.
@@ -231,6 +247,9 @@ pub struct Complete {
     /// Found while working, e.g. `prompt_truncated`.
     #[serde(default)]
     pub warnings: Vec<Warning>,
+    /// As in the lease request: the process may end with this job.
+    #[serde(default)]
+    pub loads: Vec<ModelLoad>,
 }
 
 /// What the execution took of the device.
@@ -257,6 +276,9 @@ pub struct Fail {
     pub timings: Timings,
     #[serde(default)]
     pub cost: Cost,
+    /// As in the lease request: the process may end with this job.
+    #[serde(default)]
+    pub loads: Vec<ModelLoad>,
 }
 
 /// Body of every answer that is not a success.

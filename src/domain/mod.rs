@@ -34,6 +34,7 @@ pub mod size;
 pub mod stage;
 pub mod tenant;
 pub mod token;
+pub mod trace;
 pub mod usage;
 pub mod video;
 pub mod warning;

@@ -78,6 +78,7 @@ pub(crate) fn job(project: u64, created_at: u64) -> Job {
             asset_ttl_seconds: 3600,
             callback_url: None,
             warnings: Vec::new(),
+            trace: None,
         },
         status: JobStatus::new(now),
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::UnixMillis;
 use super::event::EventKind;
 use super::id::{DeliveryId, EndpointId, EventId, ProjectId, VideoId};
+use super::trace::TraceContext;
 
 /// Endpoints of one project at most.
 pub const MAX_ENDPOINTS: usize = 10;
@@ -114,6 +115,9 @@ pub struct Delivery {
     pub attempts: Vec<Attempt>,
     /// Set while another attempt is due.
     pub next_attempt_at: Option<UnixMillis>,
+    /// The request that led to it; a test of an endpoint belongs to none.
+    #[serde(default)]
+    pub trace: Option<TraceContext>,
 }
 
 /// Where a delivery goes.
@@ -366,6 +370,7 @@ mod tests {
             state: DeliveryState::Pending,
             attempts: Vec::new(),
             next_attempt_at: None,
+            trace: None,
         };
         let lane = |url: &str| delivery(url).lane();
         assert_eq!(lane("https://a.example/x"), lane("https://a.example?y"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256 as Hasher};
+use tracing::Instrument;
 
 use super::{JobView, Jobs, JobsError};
 use crate::domain::asset::InputImage;
@@ -13,6 +14,7 @@ use crate::domain::id::{EventId, FileId, KeyId, ProjectId, VideoId};
 use crate::domain::job::{Job, JobRequest, JobStatus};
 use crate::domain::key::ProjectScope;
 use crate::domain::limits::millis_of;
+use crate::domain::trace::TraceContext;
 use crate::domain::video::VideoSpec;
 use crate::domain::warning::Warning;
 use crate::storage::{Body, Key, Sha256, StorageError};
@@ -44,6 +46,8 @@ pub struct NewJob {
     pub max_running: Option<u32>,
     /// `(route with path ids, key, fingerprint of the request)`.
     pub idempotency: Option<IdempotencyUse>,
+    /// The request, as a parent of what is done for the job.
+    pub trace: Option<TraceContext>,
 }
 
 /// An idempotency key as sent with a request.
@@ -81,7 +85,8 @@ impl Jobs {
         }
         self.parts().scheduler.admits(&new.spec.model)?;
         let jobs = self.clone();
-        let submission = self.inner.submissions.spawn(async move { jobs.admit(scope, new).await });
+        let admission = async move { jobs.admit(scope, new).await };
+        let submission = self.inner.submissions.spawn(admission.in_current_span());
         submission.await.unwrap_or(Err(JobsError::Draining))
     }
 
@@ -107,6 +112,7 @@ impl Jobs {
                 asset_ttl_seconds: new.asset_ttl_seconds,
                 callback_url: new.callback_url,
                 warnings: new.warnings,
+                trace: new.trace,
             },
             status: JobStatus::new(now),
         };

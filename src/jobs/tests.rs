@@ -106,6 +106,7 @@ fn new_job() -> NewJob {
         gates: Gates::default(),
         max_running: None,
         idempotency: None,
+        trace: None,
     }
 }
 

@@ -58,6 +58,16 @@ impl<const LABELS: usize> Gauge<LABELS> {
         self.0.with_label_values(&labels).add(amount);
     }
 
+    /// The current value.
+    pub fn value(&self, labels: [&str; LABELS]) -> f64 {
+        self.0.with_label_values(&labels).get()
+    }
+
+    /// Forgets one series; one that is not there is no error.
+    pub fn remove(&self, labels: [&str; LABELS]) {
+        self.0.remove_label_values(&labels).ok();
+    }
+
     /// Forgets every series, where the things measured come and go.
     pub fn clear(&self) {
         self.0.reset();

@@ -38,6 +38,8 @@ const MEMORY_BYTES: &[f64] = &[
 ];
 
 macro_rules! metrics {
+    (@) => { &[] };
+    (@ $buckets:ident) => { $buckets };
     ($(#[doc = $help:literal] $field:ident: $kind:ident[$($label:literal),*] $(in $buckets:ident)?;)+) => {
         /// Every metric of the program.
         pub struct Metrics {
@@ -66,6 +68,11 @@ macro_rules! metrics {
 
             /// The name of every metric of ours.
             pub const NAMES: &[&str] = &[$(concat!("wanserve_", stringify!($field))),+];
+
+            /// Name, kind, labels and buckets of every metric of ours; only a histogram has buckets.
+            pub const DECLARED: &[(&str, &str, &[&str], &[f64])] = &[$(
+                (concat!("wanserve_", stringify!($field)), stringify!($kind), &[$($label),*], metrics!(@ $($buckets)?)),
+            )+];
         }
     };
 }
@@ -80,6 +87,8 @@ metrics! {
     http_request_duration_seconds: Histogram["method", "route"] in REQUEST_SECONDS;
     /// Requests being answered.
     http_requests_in_flight: Gauge[];
+    /// Streams of events that are open.
+    sse_streams: Gauge[];
     /// Requests refused because of their credentials.
     auth_failures_total: Counter["reason"];
     /// Requests refused because of a limit.
@@ -121,6 +130,13 @@ metrics! {
     gpu_seconds_total: Counter["project", "model"];
     /// Wall seconds that a device spent under a job.
     gpu_busy_seconds_total: Counter["worker", "gpu"];
+
+    /// Jobs of the project that are queued or in progress.
+    project_active_jobs: Gauge["project"];
+    /// Device seconds that the project may be charged; no series where that is unlimited.
+    project_gpu_quota_seconds: Gauge["project", "window"];
+    /// Device seconds that the project was charged.
+    project_gpu_used_seconds: Gauge["project", "window"];
 
     /// Always 1; its labels describe the device.
     gpu_info: Gauge["worker", "gpu", "uuid", "name", "driver", "compute_capability"];
@@ -202,6 +218,11 @@ impl Metrics {
         self.projects.label(project)
     }
 
+    /// The projects that have series of their own.
+    pub fn projects(&self) -> Vec<String> {
+        self.projects.known()
+    }
+
     /// Calls `refresh` before each scrape from now on, for gauges that are read off something else.
     pub fn before_scrape(&self, refresh: impl Fn() + Send + Sync + 'static) {
         *self.refresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(refresh));
@@ -222,11 +243,15 @@ impl Metrics {
         let (commit, rustc) = (env!("BUILD_COMMIT"), env!("BUILD_RUSTC"));
         self.build_info.set([env!("CARGO_PKG_VERSION"), commit, rustc], 1.0);
         self.http_requests_in_flight.set([], 0.0);
+        self.sse_streams.set([], 0.0);
+        for kind in ["key", "retry_guard"] {
+            self.idempotent_replays_total.show([kind]);
+        }
         self.lease_expired_total.show([]);
         self.stale_complete_total.show([]);
         self.webhook_pending.set([], 0.0);
         self.webhook_delivery_duration_seconds.show([]);
-        for kind in ["video.completed", "video.failed"] {
+        for kind in ["video.in_progress", "video.completed", "video.failed", "endpoint.test"] {
             for outcome in ["delivered", "failed", "exhausted"] {
                 self.webhook_deliveries_total.show([kind, outcome]);
             }
@@ -295,6 +320,8 @@ mod tests {
                 ["_seconds", "_bytes", "_ratio", "_watts", "_celsius", "_info", "_total", "_per_second"];
             let plain = [
                 "in_flight",
+                "sse_streams",
+                "active_jobs",
                 "queue_depth",
                 "jobs_running",
                 "worker_state",

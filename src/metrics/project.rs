@@ -15,6 +15,10 @@ const OTHER: &str = "_other";
 pub(super) struct ProjectLabels(Mutex<HashSet<String>>);
 
 impl ProjectLabels {
+    pub(super) fn known(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     pub(super) fn label<'a>(&self, project: &'a str) -> &'a str {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.contains(project) {

@@ -7,6 +7,8 @@
 mod changes;
 mod error;
 mod estimates;
+#[cfg(test)]
+mod fairness;
 mod handle;
 mod http;
 mod leases;

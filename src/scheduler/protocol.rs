@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, Span};
 
 use super::handle::{Inner, Scheduler};
 use super::leases::{Held, Leases};
@@ -19,11 +20,12 @@ use crate::domain::failure::FailureClass;
 use crate::domain::id::{VideoId, WorkerId};
 use crate::domain::job::{Holder, Job, JobError, JobState};
 use crate::domain::lease::{
-    Complete, Cost, Fail, Heartbeat, HeartbeatAnswer, InputTarget, Lease, LeaseAnswer, LeaseRequest, Orders,
-    PROTOCOL, UploadTarget, Welcome, WorkerHello,
+    Complete, Cost, Fail, Heartbeat, HeartbeatAnswer, InputTarget, Lease, LeaseAnswer, LeaseRequest,
+    ModelLoad, Orders, PROTOCOL, UploadTarget, Welcome, WorkerHello,
 };
 use crate::domain::moves::{BadMove, Move, Outcome, Spent};
 use crate::domain::stage::Timings;
+use crate::domain::trace::TraceContext;
 use crate::storage::Key;
 use crate::store::{Reach, StoreError};
 
@@ -40,6 +42,7 @@ impl Scheduler {
         let heard = self.inner.heard();
         let id = WorkerId::new(heard.at.0, self.inner.parts.random.id_bytes());
         self.give_up(&hello.name).await;
+        report::joined(&self.inner.parts.metrics, &hello);
         let worker = self.inner.state().workers.register(hello, local, id, heard);
         Ok(Welcome {
             protocol: PROTOCOL,
@@ -94,14 +97,18 @@ impl Scheduler {
     /// A job is done: its assets are checked in storage, then everything is committed at once.
     pub async fn complete(&self, video: VideoId, complete: Complete) -> Result<(), SchedulerError> {
         let inner = Arc::clone(&self.inner);
-        let moves = self.inner.moves.spawn(async move { inner.complete(video, complete).await });
+        let span = self.inner.span(video, complete.epoch);
+        let moves = async move { inner.complete(video, complete).await };
+        let moves = self.inner.moves.spawn(moves.instrument(span));
         moves.await.map_err(|_| SchedulerError::StaleLease)?
     }
 
     /// An execution ended without a video.
     pub async fn fail(&self, video: VideoId, fail: Fail) -> Result<(), SchedulerError> {
         let inner = Arc::clone(&self.inner);
-        let moves = self.inner.moves.spawn(async move { inner.fail(video, fail).await });
+        let span = self.inner.span(video, fail.epoch);
+        let moves = async move { inner.fail(video, fail).await };
+        let moves = self.inner.moves.spawn(moves.instrument(span));
         moves.await.map_err(|_| SchedulerError::StaleLease)?
     }
 
@@ -130,13 +137,29 @@ impl Scheduler {
 }
 
 impl Inner {
+    /// What is logged of a running job, together with whom it is done for.
+    fn span(&self, video: VideoId, epoch: u32) -> Span {
+        let mut state = self.state();
+        let trace = state.leases.get(video, epoch).and_then(|held| held.job.request.trace.as_ref());
+        let trace_id = trace.map(TraceContext::trace_id);
+        tracing::info_span!("job", job.id = %video, trace_id)
+    }
+
     fn asks(&self, worker: WorkerId, request: LeaseRequest) -> Result<(), SchedulerError> {
         let heard = self.heard();
         let mut state = self.state();
         let worker = state.workers.get_mut(worker).ok_or(SchedulerError::UnknownWorker)?;
         worker.asks(request.models, &request.devices, heard);
         report::moved(&self.parts.metrics, &worker.hello.name, &request.moves);
+        report::loaded(&self.parts.metrics, &worker.news_of(&request.loads));
         Ok(())
+    }
+
+    /// Takes in what a worker says with the end of a job.
+    fn loaded(&self, worker: WorkerId, loads: &[ModelLoad]) {
+        if let Some(worker) = self.state().workers.get_mut(worker) {
+            report::loaded(&self.parts.metrics, &worker.news_of(loads));
+        }
     }
 
     /// One try to find a job for the worker.
@@ -238,7 +261,8 @@ impl Inner {
     }
 
     async fn complete(&self, video: VideoId, complete: Complete) -> Result<(), SchedulerError> {
-        let Complete { epoch, assets, timings, cost, warnings, .. } = complete;
+        let Complete { worker, epoch, assets, timings, cost, warnings, loads } = complete;
+        self.loaded(worker, &loads);
         let job = self.state().leases.get(video, epoch).map(|held| held.job.clone());
         let Some(job) = job else { return self.told_already(video, epoch, true).await };
         self.check_stored(&job, &assets).await?;
@@ -253,6 +277,7 @@ impl Inner {
     }
 
     async fn fail(&self, video: VideoId, fail: Fail) -> Result<(), SchedulerError> {
+        self.loaded(fail.worker, &fail.loads);
         let held = self.state().leases.get(video, fail.epoch).cloned();
         let Some(held) = held else { return self.told_already(video, fail.epoch, false).await };
         tracing::warn!(job.id = %video, job.attempt = held.job.status.attempt, code = fail.code.as_str(),
@@ -266,6 +291,10 @@ impl Inner {
 
     /// The worker of a job is gone, or has had its time.
     pub(super) async fn lease_lost(&self, video: VideoId, epoch: u32) {
+        self.give_away(video, epoch).instrument(self.span(video, epoch)).await;
+    }
+
+    async fn give_away(&self, video: VideoId, epoch: u32) {
         let held = self.state().leases.get(video, epoch).cloned();
         let Some(held) = held else { return };
         let worker = held.job.status.holder.as_ref().map(|holder| holder.name.clone()).unwrap_or_default();
@@ -412,6 +441,7 @@ fn lease_of(job: &Job) -> Lease {
         spec: job.request.spec.clone(),
         input: job.request.input.clone().map(|image| InputTarget { image, url: format!("{base}/input") }),
         uploads: WANTED.map(upload).to_vec(),
+        trace: job.request.trace.clone(),
     }
 }
 

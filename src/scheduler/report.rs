@@ -5,7 +5,7 @@ use super::leases::Held;
 use super::workers::{Worker, WorkerState};
 use crate::domain::clock::Moment;
 use crate::domain::job::{Job, JobState};
-use crate::domain::lease::{Cost, Device};
+use crate::domain::lease::{Cost, Device, ModelLoad, WorkerHello};
 use crate::domain::memory::Move;
 use crate::domain::stage::Timings;
 use crate::metrics::Metrics;
@@ -113,6 +113,23 @@ pub(super) fn moved(metrics: &Metrics, worker: &str, moves: &[Move]) {
     }
 }
 
+/// A worker has joined: what may happen to it is shown before it does.
+pub(super) fn joined(metrics: &Metrics, hello: &WorkerHello) {
+    for model in &hello.models {
+        metrics.gpu_out_of_memory_total.show([&hello.name, model.id.as_str()]);
+    }
+    for device in &hello.devices {
+        metrics.gpu_busy_seconds_total.show([&hello.name, &device.index.to_string()]);
+    }
+}
+
+/// A worker loaded models.
+pub(super) fn loaded(metrics: &Metrics, loads: &[&ModelLoad]) {
+    for load in loads {
+        metrics.model_load_duration_seconds.observe([load.model.as_str()], load.seconds);
+    }
+}
+
 /// A job ran out of memory.
 pub(super) fn out_of_memory(metrics: &Metrics, job: &Job) {
     let worker = job.status.holder.as_ref().map_or("", |holder| &holder.name);
@@ -157,9 +174,6 @@ pub(crate) fn ended(metrics: &Metrics, job: &Job, cost: Option<Cost>) {
         let expert = if spec.boundary.is_some() { "high" } else { "single" };
         let step = denoise / f64::from(spec.steps.get());
         metrics.denoise_step_duration_seconds.observe([model, resolution, expert], step);
-    }
-    if let Some(load) = timings.model_load {
-        metrics.model_load_duration_seconds.observe([model], load);
     }
     if let Some(peak) = cost.map(|cost| cost.peak_memory_bytes).filter(|peak| *peak > 0) {
         metrics.gpu_job_peak_memory_bytes.observe([model, resolution], peak as f64);

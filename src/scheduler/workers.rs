@@ -7,7 +7,7 @@ use super::pick::Asking;
 use super::policy::{KEEP_DOWN, SILENCE};
 use crate::domain::clock::{Moment, UnixMillis};
 use crate::domain::id::{VideoId, WorkerId};
-use crate::domain::lease::{Device, DeviceStats, HostedModel, Orders, WorkerHello};
+use crate::domain::lease::{Device, DeviceStats, HostedModel, ModelLoad, Orders, WorkerHello};
 use crate::domain::model::ModelId;
 
 /// What a worker does.
@@ -50,6 +50,8 @@ pub(super) struct Worker {
     /// When it is to give its job back, whatever its orders said.
     stop_at: Option<Moment>,
     asked: bool,
+    /// The last load of a model that was taken in.
+    loads_known: u64,
     seen: Moment,
     seen_at: UnixMillis,
 }
@@ -94,12 +96,12 @@ impl Workers {
         heard: Heard,
     ) -> WorkerId {
         let known = self.by_id.iter().find(|(_, worker)| worker.hello.name == hello.name);
-        let known = known.map(|(id, worker)| (*id, worker.hello.process));
-        let id = known.filter(|(_, process)| *process == hello.process).map_or(id, |(id, _)| id);
+        let known = known.filter(|(_, worker)| worker.hello.process == hello.process);
+        let (id, loads_known) = known.map_or((id, 0), |(id, worker)| (*id, worker.loads_known));
         self.remove(&hello.name);
         let orders = Orders::default();
         let (seen, seen_at) = (heard.seen, heard.at);
-        let worker = Worker { hello, local, orders, stop_at: None, asked: false, seen, seen_at };
+        let worker = Worker { hello, local, orders, stop_at: None, asked: false, loads_known, seen, seen_at };
         self.by_id.insert(id, worker);
         id
     }
@@ -187,6 +189,13 @@ impl Workers {
 }
 
 impl Worker {
+    /// The loads among these that were not told before.
+    pub(super) fn news_of<'a>(&mut self, loads: &'a [ModelLoad]) -> Vec<&'a ModelLoad> {
+        let news: Vec<_> = loads.iter().filter(|load| load.number > self.loads_known).collect();
+        self.loads_known = news.iter().map(|load| load.number).max().unwrap_or(self.loads_known);
+        news
+    }
+
     /// It lives and takes jobs.
     fn is_ready(&self, now: Moment) -> bool {
         self.asked && now.since(self.seen) < SILENCE && self.orders == Orders::default()

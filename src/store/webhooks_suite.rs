@@ -50,6 +50,7 @@ fn delivery(owner: u64, number: u64, to: Receiver) -> Delivery {
         state: DeliveryState::Pending,
         attempts: Vec::new(),
         next_attempt_at: Some(UnixMillis(number)),
+        trace: None,
     }
 }
 

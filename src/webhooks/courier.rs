@@ -11,6 +11,7 @@ use super::secret::{SecretBox, SigningSecret};
 use super::signature::signature;
 use crate::domain::clock::{Clock, Random, UnixMillis};
 use crate::domain::id::ProjectId;
+use crate::domain::trace::TraceContext;
 use crate::domain::webhook::{Attempt, CallbackSecrets, Delivery, Receiver, SigningSecrets, Verdict};
 use crate::metrics::Metrics;
 use crate::net::{Outgoing, Post, PostError, Purpose};
@@ -99,23 +100,22 @@ impl Courier {
         let signature = signature(&destination.secrets, &id, at.seconds(), &delivery.body);
         let text =
             |text: String| HeaderValue::try_from(text).expect("ids, numbers and base64 are header text");
-        let headers = HeaderMap::from_iter([
+        let trace = match &delivery.trace {
+            Some(trace) => trace.child(&*self.random),
+            None => TraceContext::start(&*self.random),
+        };
+        let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (USER_AGENT, HeaderValue::from_static("wanserve-webhooks/1")),
             (HeaderName::from_static("webhook-id"), text(id)),
             (HeaderName::from_static("webhook-timestamp"), text(at.seconds().to_string())),
             (HeaderName::from_static("webhook-signature"), text(signature)),
-            (HeaderName::from_static("traceparent"), text(self.traceparent())),
+            (HeaderName::from_static("traceparent"), text(trace.traceparent())),
         ]);
+        if let Some(state) = trace.tracestate() {
+            headers.insert(HeaderName::from_static("tracestate"), text(state.to_owned()));
+        }
         Post { headers, body: delivery.body.clone().into() }
-    }
-
-    /// A trace of its own, not sampled.
-    fn traceparent(&self) -> String {
-        let mut bytes = [0; 24];
-        self.random.fill(&mut bytes);
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("00-{}-{}-00", &hex[..32], &hex[32..])
     }
 
     /// For the owner of the receiver: nothing about addresses, certificates or what answered.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{Instrument, error, info_span, warn};
 
 use super::courier::Courier;
 use super::error::WebhookError;
@@ -15,6 +15,7 @@ use super::message;
 use crate::domain::clock::UnixMillis;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::id::{DeliveryId, EventId, ProjectId, VideoId};
+use crate::domain::trace::TraceContext;
 use crate::domain::webhook::{Delivery, DeliveryState, MAX_OF_PROJECT, Receiver};
 use crate::store::{Claim, Reach, StoreError};
 
@@ -117,6 +118,7 @@ impl Dispatcher {
             EventKind::InProgress => None,
         };
         let body = message::of_job(event, job.as_ref());
+        let trace = job.as_ref().and_then(|job| job.request.trace.clone());
         let receivers = wanting.chain(called.map(Receiver::Callback));
         Ok(receivers
             .map(|to| {
@@ -127,6 +129,7 @@ impl Dispatcher {
                     video: Some(event.video),
                     to,
                     body: body.clone(),
+                    trace: trace.clone(),
                 })
             })
             .collect())
@@ -141,6 +144,7 @@ pub(super) struct NewDelivery {
     pub(super) video: Option<VideoId>,
     pub(super) to: Receiver,
     pub(super) body: String,
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl Courier {
@@ -159,12 +163,15 @@ impl Courier {
             state: DeliveryState::Pending,
             attempts: Vec::new(),
             next_attempt_at: Some(now),
+            trace: new.trace,
         }
     }
 }
 
 async fn attempt(courier: &Courier, delivery: &Delivery) {
-    match courier.attempt(delivery, true).await {
+    let trace_id = delivery.trace.as_ref().map(TraceContext::trace_id);
+    let span = info_span!("delivery", delivery.id = %delivery.id, trace_id);
+    match courier.attempt(delivery, true).instrument(span).await {
         // Removed meanwhile, with its endpoint.
         Ok(_) | Err(WebhookError::Store(StoreError::NotFound)) => {}
         Err(error) => {

@@ -181,6 +181,7 @@ impl Webhooks {
             video: None,
             to: Receiver::Endpoint(id),
             body: message::of_test(event, id, now),
+            trace: None,
         });
         // Not for the dispatcher: it is tried here.
         delivery.next_attempt_at = None;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use super::client::{CallError, LONGEST_PAUSE, LeaseClient};
 use super::devices::Devices;
@@ -56,7 +56,7 @@ impl Attempt<'_> {
         progress: Arc<Progress>,
     ) -> Result<After, EngineGone> {
         let video = self.lease.video;
-        let pulse = AbortOnDropHandle::new(tokio::spawn(pulse.beat(orders)));
+        let pulse = AbortOnDropHandle::new(tokio::spawn(pulse.beat(orders).in_current_span()));
         let outcome = self.make(&progress).await;
         if progress.halted() == Some(Halt::Fenced) {
             info!(job.id = %video, "the job is another's now");
@@ -83,7 +83,7 @@ impl Attempt<'_> {
         };
         drop(pulse);
         match said {
-            Ok(()) => {}
+            Ok(()) => info!("the server knows how the job ended"),
             Err(CallError::Stale) => info!(job.id = %video, "the job is another's now"),
             Err(error) => warn!(job.id = %video, "the end of the job could not be told: {error}"),
         }
@@ -150,6 +150,7 @@ impl Attempt<'_> {
             // The engine keeps the memory that it took, so what it holds now is the most that it held.
             cost: Cost { peak_memory_bytes: self.devices.own_memory(), ..made.cost },
             warnings: made.warnings,
+            loads: self.engine.loads(),
         })
     }
 
@@ -176,6 +177,7 @@ impl Attempt<'_> {
             message: failure.message,
             timings: *failure.timings,
             cost: failure.cost,
+            loads: self.engine.loads(),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::lease::{
     Complete, DirectUpload, Fail, Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, ProtocolError,
     Stored, UploadAsk, UploadWay, Welcome, WorkerHello,
 };
+use crate::domain::trace::TraceContext;
 use crate::net::{DirectClient, ServerClient};
 
 /// A short call that takes longer has met a server that is stuck; under the 10 s of the self-fence.
@@ -49,11 +50,28 @@ pub(super) enum CallError {
 pub(super) struct LeaseClient {
     server: ServerClient,
     direct: DirectClient,
+    /// Whom the calls are made for.
+    trace: Option<TraceContext>,
 }
 
 impl LeaseClient {
     pub(super) fn new(server: ServerClient) -> Self {
-        Self { server, direct: DirectClient::default() }
+        Self { server, direct: DirectClient::default(), trace: None }
+    }
+
+    /// The same, with calls that continue that trace.
+    pub(super) fn of_trace(&self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self.clone() }
+    }
+
+    /// Adds what continues the trace; the signature of an address covers neither.
+    fn traced(&self, request: RequestBuilder) -> RequestBuilder {
+        let Some(trace) = &self.trace else { return request };
+        let request = request.header("traceparent", trace.traceparent());
+        match trace.tracestate() {
+            Some(state) => request.header("tracestate", state),
+            None => request,
+        }
     }
 
     pub(super) async fn hello(&self, hello: &WorkerHello) -> Result<Welcome, CallError> {
@@ -80,7 +98,8 @@ impl LeaseClient {
 
     /// The bytes of the input picture.
     pub(super) async fn input(&self, path: &str) -> Result<Bytes, CallError> {
-        let answer = send(self.server.request(Method::GET, path).timeout(TRANSFER_TIMEOUT)).await?;
+        let request = self.traced(self.server.request(Method::GET, path));
+        let answer = send(request.timeout(TRANSFER_TIMEOUT)).await?;
         answer.bytes().await.map_err(unavailable)
     }
 
@@ -90,7 +109,7 @@ impl LeaseClient {
         match way.direct {
             Some(direct) => self.upload_direct(direct, ask, file).await,
             None => {
-                let request = self.server.request(Method::PUT, path).timeout(TRANSFER_TIMEOUT);
+                let request = self.traced(self.server.request(Method::PUT, path)).timeout(TRANSFER_TIMEOUT);
                 send(request.body(file)).await?.json().await.map_err(unavailable)
             }
         }
@@ -105,7 +124,7 @@ impl LeaseClient {
     ) -> Result<Stored, CallError> {
         // The address holds a signature.
         let nameless = |error: reqwest::Error| unavailable(error.without_url());
-        let request = self.direct.put(&direct.url).map_err(nameless)?;
+        let request = self.traced(self.direct.put(&direct.url).map_err(nameless)?);
         let request =
             direct.headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let answer = request.timeout(TRANSFER_TIMEOUT).body(file).send().await.map_err(nameless)?;

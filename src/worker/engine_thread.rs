@@ -15,7 +15,7 @@ use super::publish::Publisher;
 use crate::domain::asset::{Asset, Variant};
 use crate::domain::device::DeviceName;
 use crate::domain::failure::{FailureClass, FailureCode};
-use crate::domain::lease::Cost;
+use crate::domain::lease::{Cost, ModelLoad};
 use crate::domain::memory::Move;
 use crate::domain::model::ModelId;
 use crate::domain::picture::Picture;
@@ -68,6 +68,17 @@ struct Told {
     resident: Vec<ModelId>,
     /// What was done about memory and not yet passed on.
     moves: Vec<Move>,
+    /// Models loaded, as far as the server may not know of them yet.
+    loads: Vec<ModelLoad>,
+    /// Loads since the start.
+    loaded: u64,
+}
+
+impl Told {
+    fn loaded(&mut self, model: &ModelId, seconds: f64) {
+        self.loaded += 1;
+        self.loads.push(ModelLoad { number: self.loaded, model: model.clone(), seconds });
+    }
 }
 
 enum Command {
@@ -117,6 +128,20 @@ impl EngineThread {
     }
 }
 
+impl EngineThread {
+    /// The loads that the server may not know of.
+    pub(super) fn loads(&self) -> Vec<ModelLoad> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).loads.clone()
+    }
+
+    /// The server knows of these.
+    pub(super) fn confirm(&self, loads: &[ModelLoad]) {
+        let known = loads.iter().map(|load| load.number).max().unwrap_or(0);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.loads.retain(|load| load.number > known);
+    }
+}
+
 struct Engine {
     device: DeviceName,
     library: Library,
@@ -132,8 +157,10 @@ impl Engine {
         while let Ok(command) = queue.recv() {
             match command {
                 Command::Load(model, done) => {
-                    if let Err(failure) = self.load(&model) {
-                        warn!(%model, "the model cannot be loaded: {}", failure.message);
+                    match self.load(&model) {
+                        Ok(Some(seconds)) => self.count(&model, seconds),
+                        Ok(None) => {}
+                        Err(failure) => warn!(%model, "the model cannot be loaded: {}", failure.message),
                     }
                     // Nobody waits any more if the worker is ending.
                     done.send(()).ok();
@@ -150,16 +177,18 @@ impl Engine {
         }
     }
 
-    fn load(&mut self, model: &ModelId) -> Result<(), Failure> {
+    /// Brings the model to the front; says how long its weights took to come, unless they were in memory.
+    fn load(&mut self, model: &ModelId) -> Result<Option<f64>, Failure> {
         let failed = |why: String| Failure::new(FailureCode::ModelLoadFailed, FailureClass::Infra, why);
         if self.turned_to(model) {
-            return Ok(());
+            return Ok(None);
         }
         let began = Instant::now();
         let found = match self.seen.iter().find(|seen| seen.id() == model) {
             Some(found) => found.clone(),
             None => self.library.find(model.as_str()).map_err(|error| failed(error.to_string()))?,
         };
+        let held = self.pipeline.as_ref().is_some_and(|pipeline| pipeline.holds(&found));
         let outcome = match &mut self.pipeline {
             Some(pipeline) => pipeline.turn_to(&found),
             None => {
@@ -173,8 +202,14 @@ impl Engine {
         }
         self.tell();
         outcome.map_err(|error| Failure::of(error, None, None))?;
-        info!(%model, device = %self.device, seconds = began.elapsed().as_secs_f64(), "model loaded");
-        Ok(())
+        let seconds = began.elapsed().as_secs_f64();
+        info!(%model, device = %self.device, seconds, held, "model loaded");
+        Ok((!held).then_some(seconds))
+    }
+
+    /// Notes a load for the server.
+    fn count(&self, model: &ModelId, seconds: f64) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).loaded(model, seconds);
     }
 
     /// Lets others know what is in memory now.
@@ -186,7 +221,17 @@ impl Engine {
         told.moves.extend(pipeline.take_moves());
     }
 
+    /// Makes the video; what had to be loaded for it counts as one load, whatever becomes of it.
     fn make(&mut self, work: &Work) -> Result<Made, Failure> {
+        let mut loading = None;
+        let made = self.make_loading(work, &mut loading);
+        if let Some(seconds) = loading {
+            self.count(&work.spec.model, seconds);
+        }
+        made
+    }
+
+    fn make_loading(&mut self, work: &Work, loading: &mut Option<f64>) -> Result<Made, Failure> {
         let Work { spec, progress, .. } = work;
         let mut clock = StageClock::default();
         clock.enter(Stage::Preparing);
@@ -195,7 +240,7 @@ impl Engine {
             clock.enter(Stage::LoadingModel);
             progress.enter(Stage::LoadingModel);
             let loaded = self.load(&spec.model);
-            loaded.map_err(|failure| failure.after(Cost::default(), clock.read()))?;
+            *loading = loaded.map_err(|failure| failure.after(Cost::default(), clock.read()))?;
         }
         let timings = clock.read();
         let pipeline = self.pipeline.as_mut().expect("loaded above");
@@ -217,24 +262,28 @@ impl Engine {
             Err(error) => {
                 let reached = clock.read();
                 let before = timings.model_load.unwrap_or(0.0);
-                cost.gpu_seconds -= reached.model_load.unwrap_or(0.0) - before;
+                let further = reached.model_load.unwrap_or(0.0) - before;
+                cost.gpu_seconds -= further;
+                *loading = sum(*loading, Some(further).filter(|further| *further > 0.0));
                 return Err(Failure::of(error, broken, progress.halted()).after(cost, reached));
             }
         };
         let computed = generated.timings;
         // What had to be loaded first is not charged.
         cost.gpu_seconds -= computed.model_load.unwrap_or(0.0);
+        *loading = sum(*loading, computed.model_load);
         cost.prompt_tokens = Some(generated.prompt_tokens);
         let muxing = Instant::now();
         clock.enter(Stage::Muxing);
         progress.enter(Stage::Muxing);
         let files = publisher.finish().map_err(|failure| failure.after(cost, clock.read()))?;
         let warning = Warning::of_prompt_length(generated.prompt_length, max_prompt_tokens);
-        let mux = Some(muxing.elapsed().as_secs_f64());
-        let mut timings =
-            Timings { mux, prepare: timings.prepare, model_load: timings.model_load, ..computed };
-        // Networks that came while it ran add to those that came before.
-        computed.model_load.into_iter().for_each(|seconds| timings.note(Stage::LoadingModel, seconds));
+        let timings = Timings {
+            prepare: timings.prepare,
+            model_load: sum(timings.model_load, computed.model_load),
+            mux: Some(muxing.elapsed().as_secs_f64()),
+            ..computed
+        };
         Ok(Made { files, warnings: warning.into_iter().collect(), timings, cost })
     }
 
@@ -247,6 +296,11 @@ impl Engine {
 fn first_frame(picture: &Picture, spec: &VideoSpec) -> Picture {
     // An adaptive size has the picture's own shape already.
     fit(picture, spec.size, spec.image_fit.unwrap_or(ImageFit::Stretch))
+}
+
+/// Both, as far as there are any.
+fn sum(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    one.map(|one| one + other.unwrap_or(0.0)).or(other)
 }
 
 /// Measures the stages of a job that may be stopped in any of them.

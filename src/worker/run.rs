@@ -16,6 +16,7 @@ use super::progress::{Halt, Progress};
 use crate::domain::device::DeviceName;
 use crate::domain::lease::{HostedModel, Lease, LeaseRequest, Orders, PROTOCOL, Welcome, WorkerHello};
 use crate::domain::model::ModelId;
+use crate::domain::trace::TraceContext;
 use crate::engine::Settings;
 use crate::engine::weights::Library;
 use crate::media::PictureDecoder;
@@ -169,10 +170,12 @@ impl Worker {
                     continue;
                 }
             };
+            self.engine.confirm(&request.loads);
             pause = FIRST_PAUSE;
             let mut orders = answer.orders;
             if let Some(lease) = answer.lease {
-                let span = info_span!("job", job.id = %lease.video, job.attempt = lease.attempt);
+                let trace_id = lease.trace.as_ref().map(TraceContext::trace_id);
+                let span = info_span!("job", job.id = %lease.video, job.attempt = lease.attempt, trace_id);
                 let after;
                 (after, orders) = self.attempt(*lease, &welcome).instrument(span).await?;
                 if let After::Replace(why) = after {
@@ -197,6 +200,7 @@ impl Worker {
             models: if loading { Vec::new() } else { self.hosted() },
             devices: self.devices.stats(),
             moves: self.engine.take_moves(),
+            loads: self.engine.loads(),
         }
     }
 
@@ -233,8 +237,9 @@ impl Worker {
     async fn attempt(&self, lease: Lease, welcome: &Welcome) -> Result<(After, Orders), EngineGone> {
         let progress = Arc::new(Progress::new());
         let (interval, fence) = Pulse::times(welcome);
+        let client = self.client.of_trace(lease.trace.clone());
         let pulse = Pulse {
-            client: self.client.clone(),
+            client: client.clone(),
             worker: welcome.worker,
             video: lease.video,
             epoch: lease.epoch,
@@ -245,7 +250,7 @@ impl Worker {
         };
         let (sender, orders) = watch::channel(Orders::default());
         let attempt = Attempt {
-            client: &self.client,
+            client: &client,
             engine: &self.engine,
             pictures: &self.pictures,
             devices: &self.devices,

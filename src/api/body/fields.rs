@@ -11,7 +11,7 @@ use crate::domain::request::{BadRequest, RequestFault};
 /// Members that say how to answer, not what to make.
 const HOW_TO_ANSWER: [&str; 2] = ["wait", "stream"];
 
-/// One value of a body. What is null or empty is not there at all.
+/// One value of a body. A member that is null or empty is not there at all; inside a list or among texts a null is a mistake.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
     /// A JSON scalar, which has a type.
@@ -211,6 +211,7 @@ impl Fields {
                 Err(BadRequest::new(RequestFault::Value, name, format!("`{name}` is given more than once")))
             }
             Some(Node::Bad(bad)) => Err(bad),
+            Some(null) if null.is_null() => Ok(None),
             other => Ok(other),
         }
     }
@@ -229,7 +230,7 @@ impl Fields {
 
     /// Refuses what was not taken.
     pub(crate) fn finish(self) -> Result<(), BadRequest> {
-        match self.members.into_keys().next() {
+        match self.members.into_iter().find(|(_, member)| !member.is_null()).map(|(name, _)| name) {
             None => Ok(()),
             Some(name) => {
                 let message = format!("unknown parameter: `{name}`");
@@ -240,6 +241,10 @@ impl Fields {
 }
 
 impl Node {
+    pub(super) fn is_null(&self) -> bool {
+        *self == Self::Typed(Value::Null)
+    }
+
     /// Feeds a form that is the same for the same value: lengths and marks keep neighbours apart.
     fn write(&self, digest: &mut Sha256) {
         match self {

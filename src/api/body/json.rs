@@ -19,8 +19,13 @@ pub(super) fn decode(body: &[u8]) -> Result<Fields, ApiError> {
     let mut nulls = BTreeSet::new();
     note_nulls(&value, "", &mut nulls);
     match node(value) {
-        Some(Node::Object(members)) => Ok(Fields::new(members, nulls)),
-        Some(_) | None => Err(ApiError::new(ErrorCode::InvalidType, "the body must be a JSON object")),
+        Node::Object(mut members) => {
+            members.retain(|_, member| !member.is_null());
+            Ok(Fields::new(members, nulls))
+        }
+        Node::Typed(_) | Node::Text(_) | Node::File(_) | Node::List(_) | Node::Repeated(_) | Node::Bad(_) => {
+            Err(ApiError::new(ErrorCode::InvalidType, "the body must be a JSON object"))
+        }
     }
 }
 
@@ -39,15 +44,13 @@ fn note_nulls(value: &Value, path: &str, nulls: &mut BTreeSet<String>) {
     }
 }
 
-/// `None` for null.
-fn node(value: Value) -> Option<Node> {
+fn node(value: Value) -> Node {
     match value {
-        Value::Null => None,
         Value::Object(members) => {
-            let known = members.into_iter().filter_map(|(name, value)| node(value).map(|node| (name, node)));
-            Some(Node::Object(known.collect::<BTreeMap<_, _>>()))
+            let members = members.into_iter().map(|(name, value)| (name, node(value)));
+            Node::Object(members.collect::<BTreeMap<_, _>>())
         }
-        Value::Array(values) => Some(Node::List(values.into_iter().filter_map(node).collect())),
-        scalar @ (Value::Bool(_) | Value::Number(_) | Value::String(_)) => Some(Node::Typed(scalar)),
+        Value::Array(values) => Node::List(values.into_iter().map(node).collect()),
+        scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => Node::Typed(scalar),
     }
 }

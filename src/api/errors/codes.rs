@@ -11,8 +11,7 @@ pub(crate) enum RetryRule {
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $name:ident = $code:literal, $status:literal, $kind:literal, $retry:ident;)+) => {
-        /// A public error code.
-        #[cfg_attr(not(test), expect(dead_code, reason = "the table is the contract's, also where nothing answers a code yet"))]
+        /// A public error code. The table is the contract's, also where nothing answers a code yet.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(crate) enum ErrorCode {
             $($(#[doc = $doc])* $name,)+
@@ -20,7 +19,6 @@ macro_rules! codes {
 
         impl ErrorCode {
             /// Every code, in the order of the contract.
-            #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$name,)+];
 
             /// As written on the wire.

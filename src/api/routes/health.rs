@@ -9,7 +9,9 @@ use utoipa::ToSchema;
 
 use crate::api::errors::{ApiError, ErrorCode, ErrorResponse};
 use crate::api::state::Api;
+use crate::domain::id::ProjectId;
 use crate::metrics;
+use crate::store::Owner;
 
 /// The process serves.
 #[derive(Serialize, ToSchema)]
@@ -104,8 +106,32 @@ pub(crate) async fn metrics_page(
         let given = header.unwrap_or_default();
         if !bool::from(given.ct_eq(format!("Bearer {token}").as_bytes())) {
             let message = "metrics need the token of the setting metrics.token";
-            return std::future::ready(Err(ApiError::new(ErrorCode::InvalidApiKey, message))).await;
+            return Err(ApiError::new(ErrorCode::InvalidApiKey, message));
         }
     }
+    gauge_projects(&api).await;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, metrics::CONTENT_TYPE)).body(api.metrics.text()))
+}
+
+/// Brings what the store counts for projects up to date. One that the store does not answer for keeps its numbers.
+async fn gauge_projects(api: &Api) {
+    for label in api.metrics.projects() {
+        // A request of an administrator is counted under its organization.
+        let Ok(project) = label.parse::<ProjectId>() else { continue };
+        let known = api.jobs.tally(Owner::Project(project)).await;
+        let (Ok(tally), Ok((allowance, _))) = (known, api.tenants.limits(project).await) else { continue };
+        api.metrics.project_active_jobs.set([&label], f64::from(tally.active));
+        for (window, quota, used_ms) in [
+            ("day", allowance.gpu_seconds_per_day, tally.day_ms),
+            ("month", allowance.gpu_seconds_per_month, tally.month_ms),
+        ] {
+            api.metrics.project_gpu_used_seconds.set([&label, window], used_ms as f64 / 1000.0);
+            match quota {
+                Some(quota) => {
+                    api.metrics.project_gpu_quota_seconds.set([&label, window], f64::from(quota.get()));
+                }
+                None => api.metrics.project_gpu_quota_seconds.remove([&label, window]),
+            }
+        }
+    }
 }

@@ -118,6 +118,7 @@ impl Work {
                 asset_ttl_seconds: 3600,
                 callback_url: None,
                 warnings: vec![],
+                trace: None,
             },
             status: JobStatus::new(now),
         };

@@ -81,7 +81,8 @@ async fn work(folder: &Path, name: &str) -> Option<()> {
     let welcome: Welcome = hand.post("/internal/v1/workers", &hello).await?;
     loop {
         let path = format!("/internal/v1/workers/{}/lease", welcome.worker);
-        let request = LeaseRequest { wait_ms: 1000, models: models(), devices: vec![], moves: vec![] };
+        let request =
+            LeaseRequest { wait_ms: 1000, models: models(), devices: vec![], moves: vec![], loads: vec![] };
         let answer: LeaseAnswer = hand.post(&path, &request).await?;
         if let Some(lease) = answer.lease {
             hand.make(welcome.worker, &lease).await?;
@@ -137,6 +138,7 @@ impl Hand<'_> {
             timings: Timings::default(),
             cost: Cost { gpu_seconds: 0.1, gpu_count: 1, ..Cost::default() },
             warnings: vec![],
+            loads: vec![],
         };
         self.insist(&format!("{base}/complete"), &complete).await;
         Some(())

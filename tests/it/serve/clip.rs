@@ -55,6 +55,8 @@ async fn a_prompt_becomes_a_video_over_http() {
         "wanserve_model_loaded{model=\"wan-tiny\",quant_linear=\"false\",worker=\"cpu\"} 1",
         "wanserve_gpu_busy_seconds_total{gpu=\"0\",worker=\"cpu\"}",
         "wanserve_queue_depth{model=\"wan-tiny\"} 0",
+        // At the start, before any job.
+        "wanserve_model_load_duration_seconds_count{model=\"wan-tiny\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} is not in:\n{metrics}");
     }
@@ -62,6 +64,12 @@ async fn a_prompt_becomes_a_video_over_http() {
     assert!(build.contains("rustc=\"1.") && build.contains("commit=\""), "{build}");
     assert!(!metrics.contains("\nwanserve_gpu_memory"), "a CPU has no device memory to tell of");
     let log = server.log();
+    // One trace from the request that made the job to the process that worked on it.
+    let made = log.lines().find(|line| line.contains("/v1/videos/generations") && line.contains("answered"));
+    let trace = made.unwrap().split("trace_id=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit()), "{trace}");
+    let worked = log.lines().any(|line| line.contains("how the job ended") && line.contains(trace));
+    assert!(worked, "no line of the worker's names {trace}:\n{log}");
     assert!(
         !log.contains("red ball") && !log.contains(&server.key()),
         "the log tells a prompt or a key:\n{log}"

@@ -1,8 +1,9 @@
 //! A stop in order: what runs is finished or handed back, and the process ends.
 
-use rustix::process::Signal;
+use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
 
-use super::program::{Http, Program};
+use super::program::{Http, Program, operator_key};
 
 #[tokio::test]
 async fn a_stop_waits_for_the_running_job() {
@@ -37,6 +38,31 @@ async fn a_stop_without_patience_hands_the_job_back_at_no_cost() {
     let server = Program::start(folder.path(), &[]);
     let done = Http::new(&server.base, &key).ended(&id).await;
     assert_eq!((done["status"].as_str(), done["attempt"].as_u64()), (Some("completed"), Some(1)), "{done}");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_worker_that_never_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let impatience = [("WANSERVE_WORKERS_DRAIN_SECONDS", "1")];
+    let mut server = Program::start(folder.path(), &impatience);
+    let key = server.key();
+    let http = Http::new(&server.base, &key);
+    let id = http.submit(4).await;
+    http.job_until(&id, |job| job["stage"] == "denoising").await;
+    let admin = Http::new(&server.admin, &operator_key(folder.path()));
+    let workers = admin.json(Method::GET, "/admin/v1/workers", None).await;
+    let process = workers["data"][0]["process_id"].as_i64().unwrap() as i32;
+    kill_process(Pid::from_raw(process).unwrap(), Signal::STOP).unwrap();
+    server.signal(Signal::TERM);
+    assert!(server.ended().success(), "{}", server.log());
+
+    // It was killed under its job, which is an attempt; the job is queued again, and cancelled here to spare its clip.
+    let server = Program::start(folder.path(), &[]);
+    let http = Http::new(&server.base, &key);
+    let job = http.job_until(&id, |job| job["attempt"] == 2).await;
+    assert_eq!((job["status"].as_str(), &job["error"]), (Some("in_progress"), &serde_json::Value::Null));
+    http.json(Method::POST, &format!("/v1/videos/{id}/cancel"), None).await;
+    assert_eq!(http.ended(&id).await["error"]["code"], "cancelled");
 }
 
 #[tokio::test]

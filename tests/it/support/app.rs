@@ -63,6 +63,8 @@ pub(crate) struct Setup {
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// In memory if absent.
     pub(crate) storage: Option<Arc<dyn Storage>>,
+    /// Models besides `wan-tiny`, for which there are no workers.
+    pub(crate) models: Vec<DeployedModel>,
 }
 
 /// A running server.
@@ -143,7 +145,7 @@ impl TestApp {
             pictures: PictureDecoder::new(env!("CARGO_BIN_EXE_wanserve").into()),
             webhooks: Webhooks::new(courier, wake),
             keys: keys.clone(),
-            catalog: catalog(),
+            catalog: catalog(setup.models),
             clock: clock.clone(),
             random: random.clone(),
             metrics: metrics.clone(),
@@ -277,9 +279,9 @@ fn outgoing(ports: &[u16]) -> Outgoing {
     Outgoing::new(Policy::new(settings), Arc::new(SystemNames)).unwrap()
 }
 
-/// One model that does everything small.
-fn catalog() -> ModelCatalog {
-    let capabilities = Capabilities {
+/// What a model that does everything small can do.
+pub(crate) fn capabilities() -> Capabilities {
+    Capabilities {
         operations: vec![Operation::TextToVideo, Operation::ImageToVideo],
         best_resolution: Resolution::P128,
         resolutions: vec![Resolution::P128],
@@ -299,15 +301,24 @@ fn catalog() -> ModelCatalog {
         max_prompt_tokens: 128,
         experts: 1,
         ode: true,
-    };
-    let model = DeployedModel {
-        id: ModelId::new("wan-tiny"),
+    }
+}
+
+/// A deployed model of that name.
+pub(crate) fn deployed(id: &str, capabilities: Capabilities) -> DeployedModel {
+    DeployedModel {
+        id: ModelId::new(id),
         capabilities,
         quant_linear: vec![false],
         created: 1_767_225_600,
         owned_by: "wanserve".to_owned(),
-    };
-    ModelCatalog::new(vec![model], true)
+    }
+}
+
+/// One model that does everything small, and others.
+fn catalog(others: Vec<DeployedModel>) -> ModelCatalog {
+    let tiny = deployed("wan-tiny", capabilities());
+    ModelCatalog::new([vec![tiny], others].concat(), true)
 }
 
 fn new_scope(clock: &dyn Clock, random: &dyn Random) -> ProjectScope {

@@ -12,7 +12,7 @@ mod picture;
 mod sink;
 mod worker;
 
-pub(crate) use app::{Setup, TestApp};
+pub(crate) use app::{Setup, TestApp, capabilities, deployed};
 pub(crate) use bucket::{ACCESS_KEY, BUCKET, Bucket, Mood, SECRET_KEY};
 pub(crate) use client::{Answer, Client, Part};
 pub(crate) use mp4::{ClipFacts, clip_facts};

@@ -1,5 +1,6 @@
 //! A worker that speaks the real lease protocol over HTTP and makes no pictures: what it does with a job is its script.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -17,6 +18,7 @@ use wanserve::domain::lease::{
 };
 use wanserve::domain::model::ModelId;
 use wanserve::domain::stage::{Stage, Timings};
+use wanserve::domain::warning::Warning;
 
 use super::client::http;
 
@@ -25,6 +27,9 @@ pub(crate) const CLIP: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2mp41 and th
 
 /// What every thumbnail is.
 pub(crate) const THUMBNAIL: &[u8] = b"RIFF\x04\0\0\0WEBP";
+
+/// Tokens of a prompt that its text encoder would read.
+const PROMPT_TOKENS: u32 = 128;
 
 /// What the worker does with a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,26 +45,41 @@ pub(crate) enum Script {
 /// A running worker; it ends when dropped.
 pub(crate) struct Worker {
     script: watch::Sender<Script>,
+    leases: Arc<Mutex<Vec<Lease>>>,
     task: JoinHandle<()>,
 }
 
 impl Worker {
     pub(super) async fn start(base: &str, token: &str, script: Script) -> Self {
         let (sender, script) = watch::channel(script);
-        let mut hand =
-            Hand { base: base.to_owned(), token: token.to_owned(), http: http(), id: None, script };
+        let leases = Arc::<Mutex<Vec<Lease>>>::default();
+        let mut hand = Hand {
+            base: base.to_owned(),
+            token: token.to_owned(),
+            http: http(),
+            id: None,
+            script,
+            leases: leases.clone(),
+        };
         hand.hello().await;
         let task = tokio::spawn(async move {
             loop {
                 hand.turn().await;
             }
         });
-        Self { script: sender, task }
+        Self { script: sender, leases, task }
     }
 
     /// Follows another script from now on, also with the job at hand.
     pub(crate) fn follow(&self, script: Script) {
         self.script.send_replace(script);
+    }
+}
+
+impl Worker {
+    /// What it was given, from the first on.
+    pub(crate) fn leases(&self) -> Vec<Lease> {
+        self.leases.lock().unwrap().clone()
     }
 }
 
@@ -75,6 +95,7 @@ struct Hand {
     http: reqwest::Client,
     id: Option<WorkerId>,
     script: watch::Receiver<Script>,
+    leases: Arc<Mutex<Vec<Lease>>>,
 }
 
 impl Hand {
@@ -95,12 +116,18 @@ impl Hand {
 
     async fn turn(&mut self) {
         let worker = self.id.unwrap();
-        let request =
-            LeaseRequest { wait_ms: 5000, models: models(), devices: Vec::new(), moves: Vec::new() };
+        let request = LeaseRequest {
+            wait_ms: 5000,
+            models: models(),
+            devices: Vec::new(),
+            moves: Vec::new(),
+            loads: Vec::new(),
+        };
         let answer = self.call(&format!("/internal/v1/workers/{worker}/lease"), &request).await;
         let Some(answer) = answer else { return };
         let answer: LeaseAnswer = serde_json::from_value(answer).unwrap();
         if let Some(lease) = answer.lease {
+            self.leases.lock().unwrap().push((*lease).clone());
             self.work(worker, &lease).await;
         }
     }
@@ -162,8 +189,13 @@ impl Hand {
             });
         }
         let timings = Timings { denoise: Some(0.5), ..Timings::default() };
-        let cost = Cost { gpu_seconds: 0.75, gpu_count: 1, prompt_tokens: Some(9), peak_memory_bytes: 0 };
-        let done = Complete { worker, epoch: lease.epoch, assets, timings, cost, warnings: Vec::new() };
+        // Words stand for tokens.
+        let tokens = lease.spec.effective_prompt.split_whitespace().count() as u32;
+        let cost =
+            Cost { gpu_seconds: 0.75, gpu_count: 1, prompt_tokens: Some(tokens), peak_memory_bytes: 0 };
+        let warnings = Warning::of_prompt_length(tokens, PROMPT_TOKENS).into_iter().collect();
+        let done =
+            Complete { worker, epoch: lease.epoch, assets, timings, cost, warnings, loads: Vec::new() };
         let path = format!("/internal/v1/leases/{}/complete", lease.video);
         // The server looks into its storage first, which may not answer; whoever has the job by then is no one's matter.
         for _ in 0..100 {
@@ -226,6 +258,7 @@ impl Hand {
             message: "as the script says".to_owned(),
             timings: Timings::default(),
             cost: Cost::default(),
+            loads: Vec::new(),
         };
         self.call(&format!("/internal/v1/leases/{}/fail", lease.video), &failed).await;
     }

@@ -136,6 +136,7 @@ async fn wrong_parameters_are_named_in_json() {
         ),
         (json!({ "prompt": "x", "seconds": 8 }), 400, "invalid_value", Some("seconds")),
         (json!({ "prompt": "x", "metadata": { "a": 1 } }), 400, "invalid_value", Some("metadata")),
+        (json!({ "prompt": "x", "metadata": { "a": null } }), 400, "invalid_value", Some("metadata")),
         (json!({ "prompt": "x", "wait": 61 }), 400, "invalid_value", Some("wait")),
         (
             json!({ "prompt": "x", "callback_url": "https://10.0.0.1/" }),

@@ -10,3 +10,4 @@ mod list;
 mod order;
 mod read;
 mod remix;
+mod warnings;

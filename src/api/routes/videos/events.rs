@@ -2,6 +2,7 @@
 //!
 //! The job's row is all that is kept, so an event tells the job as it is now: what was superseded is not sent again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -22,6 +23,7 @@ use crate::domain::id::VideoId;
 use crate::domain::job::JobState;
 use crate::domain::key::ProjectScope;
 use crate::jobs::{JobView, Jobs, Watch};
+use crate::metrics::Metrics;
 
 /// What an `EventSource` waits before it comes back.
 const PREAMBLE: &str = "retry: 2000\n\n";
@@ -80,20 +82,22 @@ pub(crate) async fn video_events(
     }
     // A number that was never given, as of another job: whoever shows it would wait for an end that is not told.
     let after = after.filter(|after| *after < number(&view) + PLACES_PER_MOVE);
-    Ok(stream(Follower::new(api.jobs.clone(), caller.scope(), id, watch, after)))
+    Ok(stream(&api, Follower::new(api.jobs.clone(), caller.scope(), id, watch, after)))
 }
 
 /// The events of a job that was just made, which was `first`.
-pub(super) fn follow(jobs: Jobs, scope: ProjectScope, first: JobView) -> HttpResponse {
+pub(super) fn follow(api: &Api, scope: ProjectScope, first: JobView) -> HttpResponse {
+    let jobs = api.jobs.clone();
     let (video, watch) = (first.job.id, jobs.watch(first.job.id));
     let follower = Follower::new(jobs, scope, video, watch, None);
-    stream(Follower { first: Some(Box::new(first)), ..follower })
+    stream(api, Follower { first: Some(Box::new(first)), ..follower })
 }
 
-fn stream(follower: Follower) -> HttpResponse {
-    let events = unfold(follower, |mut follower| async move {
+fn stream(api: &Api, follower: Follower) -> HttpResponse {
+    let open = OpenStream::new(api.metrics.clone());
+    let events = unfold((follower, open), |(mut follower, open)| async move {
         let chunk = follower.next().await?;
-        Some((Ok::<_, actix_web::Error>(chunk), follower))
+        Some((Ok::<_, actix_web::Error>(chunk), (follower, open)))
     });
     HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
@@ -105,6 +109,22 @@ fn stream(follower: Follower) -> HttpResponse {
 /// The number of the first event after the job's latest move.
 fn number(view: &JobView) -> u64 {
     view.job.status.revision * PLACES_PER_MOVE + 1
+}
+
+/// Counts a stream until it ends or its client is gone.
+struct OpenStream(Arc<Metrics>);
+
+impl OpenStream {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.sse_streams.add([], 1.0);
+        Self(metrics)
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.sse_streams.add([], -1.0);
+    }
 }
 
 /// One open stream.

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use tracing::Instrument;
 
 use super::answer::{answer, settled};
 use super::events::follow;
@@ -18,6 +19,7 @@ use crate::api::state::Api;
 use crate::api::wait::Wait;
 use crate::domain::job::{Job, JobState};
 use crate::domain::request::{Accepted, Checked, Context, SourceImage, VideoRequest, check};
+use crate::domain::trace::TraceContext;
 use crate::domain::video::Operation;
 use crate::jobs::{JobsError, NewInput, NewJob, Submitted};
 use crate::store::Gates;
@@ -91,7 +93,7 @@ pub(super) async fn submit(
         content_type: picture.content_type.to_owned(),
         file_id: picture.file,
     });
-    let job = new_job(caller, accepted, input);
+    let job = new_job(request, caller, accepted, input);
     admit(api, request, caller, job, repeatable, reply).await
 }
 
@@ -113,7 +115,7 @@ pub(super) async fn resubmit(
         return Err(ApiError::new(ErrorCode::SourceNotReady, "the source video is not completed"));
     }
     accepted.spec.operation = Operation::Remix;
-    let job = new_job(caller, accepted, input.map(|image| NewInput::Of(source.id, image)));
+    let job = new_job(request, caller, accepted, input.map(|image| NewInput::Of(source.id, image)));
     let job = NewJob { remixed_from: Some(source.id), requested_model: None, ..job };
     admit(api, request, caller, job, repeatable, reply).await
 }
@@ -151,7 +153,7 @@ async fn admit(
     };
     let id = submitted.view.job.id;
     let mut response = match reply {
-        Reply::Events => follow(api.jobs.clone(), scope, submitted.view),
+        Reply::Events => follow(api, scope, submitted.view),
         Reply::Job(wait) if submitted.replayed && wait.duration().is_none() => {
             answer(&created_then(submitted.view), wait)
         }
@@ -192,14 +194,15 @@ async fn submit_new(
     let teller = trial.map(Trial::teller);
     let jobs = api.jobs.clone();
     // Goes on if the client goes: a retry is told of the job that it makes, and the key stays in use until then.
-    let submission = actix_web::rt::spawn(async move {
+    let submission = async move {
         let submitted = jobs.submit(scope, job).await;
         if let (Some(teller), Ok(submitted)) = (teller, &submitted) {
             teller.send_replace(Some(submitted.view.job.id));
         }
         drop(in_flight);
         submitted
-    });
+    };
+    let submission = actix_web::rt::spawn(submission.in_current_span());
     let submitted = submission.await.map_err(|error| ApiError::internal(&error))?;
     let refused_by = match &submitted {
         Err(JobsError::TooManyActive { .. }) => Some("jobs"),
@@ -248,8 +251,14 @@ fn fit(
     accepted.ok_or_else(|| ApiError::internal(&"a request was refused without a reason"))
 }
 
-fn new_job(caller: &Caller<WriteVideos>, accepted: Accepted, input: Option<NewInput>) -> NewJob {
+fn new_job(
+    request: &HttpRequest,
+    caller: &Caller<WriteVideos>,
+    accepted: Accepted,
+    input: Option<NewInput>,
+) -> NewJob {
     NewJob {
+        trace: request.extensions().get::<TraceContext>().cloned(),
         key: caller.key(),
         spec: accepted.spec,
         requested_model: accepted.requested_model,
