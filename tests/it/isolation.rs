@@ -36,9 +36,8 @@ const WITHOUT_SCOPE: [&str; 1] = ["getLimits"];
 const SHARED: [&str; 2] = ["model", "character_id"];
 
 /// What finding out who asks may ask of the store, or not, if it was asked a moment ago.
-const OF_IDENTITY: [&str; 2] = ["KeyStore>::key_by_handle", "KeyStore>::touch_key"];
-const OF_TENANT: [&str; 3] =
-    ["TenantStore>::organization:", "TenantStore>::project:", "TenantStore>::rate_limits"];
+const OF_IDENTITY: [&str; 2] = [">::key_by_handle:", ">::touch_key:"];
+const OF_TENANT: [&str; 3] = [">::organization:", ">::project:", ">::rate_limits:"];
 
 /// One operation of the document.
 struct Operation {
