@@ -256,6 +256,33 @@ async fn a_receiver_that_failed_first_is_told_again_with_both_secrets() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_stays_broken_is_tried_ten_times_in_three_days() {
+    let sink = Sink::start(&[500]).await;
+    let mut bench = bench(&[sink.port]);
+    bench.end_a_job(1, Some(sink.url())).await;
+    bench.settle().await;
+    for (before, delay) in (1..).zip([5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 72_000]) {
+        // A tenth less is the soonest, a tenth more the latest.
+        bench.pass(delay * 9 / 10 - 1);
+        bench.settle().await;
+        assert_eq!(sink.got().len(), before, "too soon after {delay} s");
+        bench.pass(delay / 5 + 2);
+        bench.settle().await;
+        assert_eq!(sink.got().len(), before + 1, "{delay} s have passed");
+    }
+    bench.pass(7 * 24 * 3600);
+    bench.settle().await;
+    let got = sink.got();
+    assert_eq!(got.len(), 10);
+    assert!(got.iter().all(|one| header(&one.head, "webhook-id") == header(&got[0].head, "webhook-id")));
+    let at = |one: &Request| header(&one.head, "webhook-timestamp").parse::<u64>().unwrap();
+    assert!(got.windows(2).all(|pair| at(&pair[0]) < at(&pair[1])));
+    let deliveries = bench.deliveries().await;
+    assert_eq!((deliveries[0].state, deliveries[0].attempts.len()), (DeliveryState::Exhausted, 10));
+    assert_eq!(bench.metrics.webhook_deliveries_total.value(["video.failed", "exhausted"]), 1.0);
+}
+
+#[tokio::test]
 async fn a_jobs_own_callback_is_signed_with_the_projects_secret() {
     let (sink, project) = (Sink::start(&[204]).await, sample::scope(1).project);
     let mut bench = bench(&[sink.port]);
