@@ -95,11 +95,13 @@ struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 4> {
         product_commit();
     }
 
-    __device__ __forceinline__ void values(float (&o)[64], const uint32_t (&weights)[4][4], int stage, bool add) const {
+    // Of one block of keys: the tensor cores keep sums of e4m3 with 14 bits, in which those of all blocks would lose what they
+    // have in common.
+    __device__ __forceinline__ void values(float (&part)[64], const uint32_t (&weights)[4][4], int stage) const {
         product_begin();
 #pragma unroll
         for (int key = 0; key < 4; ++key)
-            product_e4m3(o, weights[key], operand(v_tile(stage) + 32 * key, 0), add || key > 0);
+            product_e4m3(part, weights[key], operand(v_tile(stage) + 32 * key, 0), key > 0);
         product_commit();
     }
 
@@ -162,7 +164,7 @@ struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 4> {
         for (int block = blockIdx.x; block < query_blocks * shape.heads; block += gridDim.x) {
             const float of_queries = operands.q_scale[block] * shape.scale;
             int s[64];
-            float o[64], top[2] = {SAGE_LOWEST, SAGE_LOWEST}, sum[2] = {0.0f, 0.0f}, shrink[2];
+            float o[64] = {}, part[64], top[2] = {SAGE_LOWEST, SAGE_LOWEST}, sum[2] = {0.0f, 0.0f}, shrink[2];
             uint32_t weights[4][4], q[4][4];
             barrier_wait(q_full(), q_parity);
             q_parity ^= 1;
@@ -187,9 +189,11 @@ struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 4> {
             };
             auto end_values = [&] {
                 product_wait<0>();
-                settle(o);
+                settle(part);
                 if (first_lane) barrier_arrive(v_empty(v_place.stage));
                 v_place.advance();
+#pragma unroll
+                for (int i = 0; i < 64; ++i) o[i] += part[i];
             };
             float factor;
             int inside;
@@ -200,7 +204,7 @@ struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 4> {
             for (int step = 1; step < shape.count; ++step) {
                 begin_scores(factor, inside);
                 barrier_wait(v_full(v_place.stage), v_place.parity);
-                values(o, weights, v_place.stage, step > 1);
+                values(part, weights, v_place.stage);
                 product_wait<1>();
                 end_scores(factor, inside);
                 end_values();
@@ -209,7 +213,7 @@ struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 4> {
                 pack_weights(weights, s);
             }
             barrier_wait(v_full(v_place.stage), v_place.parity);
-            values(o, weights, v_place.stage, shape.count > 1);
+            values(part, weights, v_place.stage);
             end_values();
             store(out, o, sum, operands.v_scale, shape, block / query_blocks * D, block % query_blocks * QUERIES);
         }

@@ -301,21 +301,28 @@ __device__ __forceinline__ void attend(const SageOperands& operands, const bf16*
         __syncthreads();
         load_values(step + 1);
         if (EIGHT) {
+            uint32_t a[KEYS / 32][4];
 #pragma unroll
-            for (int key = 0; key < KEYS / 32; ++key) {
-                uint32_t a[4];
+            for (int key = 0; key < KEYS / 32; ++key)
 #pragma unroll
                 for (int i = 0; i < 4; ++i) {
                     const int n = 4 * key + 2 * (i >> 1), row = 2 * (i & 1);
-                    a[i] = e4m3x4(weight[n][row], weight[n][row + 1], weight[n + 1][row], weight[n + 1][row + 1]);
+                    a[key][i] = e4m3x4(weight[n][row], weight[n][row + 1], weight[n + 1][row], weight[n + 1][row + 1]);
                 }
+            // A block's sums by themselves: tensor cores keep those of e4m3 with 14 bits, in which those of all blocks would lose
+            // what they have in common.
 #pragma unroll
-                for (int n = 0; n < D / 16; ++n) {
+            for (int n = 0; n < D / 16; ++n) {
+                float part[2][4] = {};
+#pragma unroll
+                for (int key = 0; key < KEYS / 32; ++key) {
                     uint32_t b[4];
                     Tile<KEYS / 2>{v_place(step)}.b(b, 16 * n, 16 * key);
-                    mma_e4m3(o[2 * n], a, b[0], b[1]);
-                    mma_e4m3(o[2 * n + 1], a, b[2], b[3]);
+                    mma_e4m3(part[0], a[key], b[0], b[1]);
+                    mma_e4m3(part[1], a[key], b[2], b[3]);
                 }
+#pragma unroll
+                for (int i = 0; i < 8; ++i) o[2 * n + (i >> 2)][i & 3] += part[i >> 2][i & 3];
             }
         } else {
 #pragma unroll
