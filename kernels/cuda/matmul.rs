@@ -2,7 +2,7 @@
 //! Row-major `y[m,n] = x[m,k] · w` is asked for as the column-major product of the transposes.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     ffi::c_void,
     mem::size_of_val,
     sync::{Arc, Mutex, PoisonError},
@@ -74,8 +74,11 @@ pub(super) struct Library {
     handle: sys::cublasLtHandle_t,
     workspace: u64,
     stream: Arc<CudaStream>,
-    plans: Mutex<HashMap<Key, Plan>>,
+    /// Nothing for what the library has no algorithm for.
+    plans: Mutex<Plans>,
 }
+
+type Plans = HashMap<Key, Option<Plan>>;
 
 // SAFETY: cuBLASLt handles may be used from any thread; plans are changed under the lock.
 unsafe impl Send for Library {}
@@ -96,6 +99,12 @@ impl Device {
         let name = || format!("matmul {input:?} {batches}x{m}x{n}x{k}");
         self.watched(name, || self.library().run(product))
     }
+
+    /// Whether the library has an algorithm for one matrix product.
+    pub(crate) fn multiplies(&self, product: &Matmul) -> Result<bool, CudaError> {
+        self.bind()?;
+        self.library().knows(product)
+    }
 }
 
 impl Library {
@@ -106,14 +115,27 @@ impl Library {
         Ok(Self { handle: lt::create_handle()?, workspace, stream: stream.clone(), plans: Mutex::default() })
     }
 
+    fn knows(&self, product: &Matmul) -> Result<bool, CudaError> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.plan(&mut plans, product)?.is_some())
+    }
+
+    fn plan<'a>(&self, plans: &'a mut Plans, product: &Matmul) -> Result<Option<&'a Plan>, CudaError> {
+        let plan = match plans.entry(Key::of(product)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => {
+                let plan = Plan::make(self.handle, product, free.key())?;
+                free.insert(plan)
+            }
+        };
+        Ok(plan.as_ref())
+    }
+
     fn run(&self, product: &Matmul) -> Result<(), CudaError> {
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = Key::of(product);
-        if !plans.contains_key(&key) {
-            let plan = Plan::make(self.handle, product, &key)?;
-            plans.insert(key.clone(), plan);
-        }
-        let plan = plans.get(&key).expect("it was just made");
+        let Some(plan) = self.plan(&mut plans, product)? else {
+            return Err(CudaError::Unsupported(format!("matmul {:?}", Key::of(product))));
+        };
         plan.aim(product)?;
         let residual = product.residual != 0;
         let (alpha, beta) = (product.factor, if residual { 1f32 } else { 0f32 });
@@ -205,7 +227,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn make(handle: sys::cublasLtHandle_t, p: &Matmul, key: &Key) -> Result<Self, CudaError> {
+    /// Nothing if the library has no algorithm.
+    fn make(handle: sys::cublasLtHandle_t, p: &Matmul, key: &Key) -> Result<Option<Self>, CudaError> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
         let description = lt::create_matmul_desc(
             sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
@@ -233,15 +256,22 @@ impl Plan {
         let out = layout(p.output, (p.n, p.m), p.out, p.batches)?;
         let mut plan = Self { description, w, x, out, algorithm: sys::cublasLtMatmulAlgo_t { data: [0; 8] } };
         plan.aim(p)?;
-        plan.algorithm = plan.choose(handle, key)?;
-        Ok(plan)
+        // For a few rows of e4m3 it wants to share out the sums, and then finds nothing; without the memory for that it does.
+        let mut algorithm = plan.choose(handle, key, WORKSPACE)?;
+        if algorithm.is_none() {
+            algorithm = plan.choose(handle, key, 0)?;
+        }
+        let Some(algorithm) = algorithm else { return Ok(None) };
+        plan.algorithm = algorithm;
+        Ok(Some(plan))
     }
 
     fn choose(
         &self,
         handle: sys::cublasLtHandle_t,
         key: &Key,
-    ) -> Result<sys::cublasLtMatmulAlgo_t, CudaError> {
+        workspace: usize,
+    ) -> Result<Option<sys::cublasLtMatmulAlgo_t>, CudaError> {
         use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
         let preference = lt::create_matmul_pref()?;
         let [x, w, out] = key.alignments;
@@ -254,8 +284,8 @@ impl Plan {
             lt::set_matmul_pref_attribute(
                 preference,
                 Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                std::ptr::from_ref(&WORKSPACE).cast(),
-                size_of_val(&WORKSPACE),
+                std::ptr::from_ref(&workspace).cast(),
+                size_of_val(&workspace),
             )?;
             set(Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &w)?;
             set(Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &x)?;
@@ -273,8 +303,11 @@ impl Plan {
             lt::destroy_matmul_pref(preference)?;
             found
         };
-        let found = found.map_err(|error| CudaError::Unsupported(format!("matmul {key:?}: {error}")))?;
-        Ok(found.algo)
+        match found {
+            Ok(found) => Ok(Some(found.algo)),
+            Err(lt::CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)) => Ok(None),
+            Err(error) => Err(CudaError::Unsupported(format!("matmul {key:?}: {error}"))),
+        }
     }
 
     /// Points the description at this call's bias and scales.

@@ -1,7 +1,8 @@
-//! bfloat16 through cuBLASLt, which also adds bias or residual and applies GELU; fp8 through cuBLASLt, which also scales
-//! rows and columns and adds bias and residual, gated or not; int8 through our own kernels (`cuda_int8.rs`). What a product
-//! cannot do itself is a pass of its own, or part of the pass that makes the next layer's format.
+//! bfloat16 through cuBLASLt, which also adds bias or residual and applies GELU; fp8 through cuBLASLt too (`cuda_fp8.rs`);
+//! int8 through our own kernels (`cuda_int8.rs`). What a product cannot do itself is a pass of its own, or part of the pass
+//! that makes the next layer's format.
 
+use super::cuda_fp8::Fp8;
 use super::cuda_int8::Int8;
 use super::{Epilogue, Linear, NAME};
 use crate::cuda::{
@@ -9,9 +10,6 @@ use crate::cuda::{
 };
 use crate::quantize_fp8::quantize_gelu_fp8;
 use crate::{DType, Error, Format, Matrix, Result, Tensor};
-
-/// cuBLASLt takes matrices of 8-bit floats in whole sixteens.
-const FP8_GRAIN: usize = 16;
 
 /// A layer met by rows in its format.
 enum Met<'a> {
@@ -110,86 +108,8 @@ fn plain(
 }
 
 /// A matrix as cuBLASLt takes it, its rows one behind the other.
-fn rows_of(tensor: &Tensor, dtype: DType) -> Result<Operand> {
+pub(super) fn rows_of(tensor: &Tensor, dtype: DType) -> Result<Operand> {
     Ok(Operand { address: address(NAME, tensor, dtype)?, row: tensor.dim(1), batch: 0 })
-}
-
-/// Rows and weights of e4m3, a factor a row of either.
-struct Fp8<'a> {
-    x: &'a Tensor,
-    x_scale: &'a Tensor,
-    weight: &'a Tensor,
-    weight_scale: &'a Tensor,
-    bias: Option<&'a Tensor>,
-}
-
-impl Fp8<'_> {
-    /// The product with its scales and the bias, and what a residual needs; no GELU. A gate goes into the factors of the
-    /// weights and into the bias: it is a number a column, as they are.
-    fn product(&self, device: &Device, epilogue: Epilogue) -> Result<Tensor> {
-        let (rows, inputs, outputs) = (self.x.dim(0), self.x.dim(1), self.weight.dim(0));
-        if !inputs.is_multiple_of(FP8_GRAIN) || !outputs.is_multiple_of(FP8_GRAIN) {
-            let what = format!("{inputs} to {outputs} in fp8, not multiples of {FP8_GRAIN}");
-            return Err(Error::argument(NAME, what));
-        }
-        let mut bias = self.bias.map(|bias| cast(NAME, bias, DType::BF16)).transpose()?;
-        let mut weight_scale = self.weight_scale.clone();
-        let residual = match epilogue {
-            Epilogue::None | Epilogue::GeluTanh => 0,
-            Epilogue::Residual(residual) => address(NAME, residual, DType::BF16)?,
-            Epilogue::GatedResidual { gate, residual } => {
-                (weight_scale, bias) = gated(device, gate, &weight_scale, bias.as_ref())?;
-                address(NAME, residual, DType::BF16)?
-            }
-        };
-        let out = empty(device, &[rows, outputs], DType::BF16)?;
-        let product = Matmul {
-            m: rows,
-            n: outputs,
-            k: inputs,
-            batches: 1,
-            x: rows_of(self.x, DType::F8E4M3)?,
-            w: rows_of(self.weight, DType::F8E4M3)?,
-            w_is_kn: false,
-            out: rows_of(&out, DType::BF16)?,
-            input: DType::F8E4M3,
-            output: DType::BF16,
-            bias: bias.as_ref().map_or(Ok(0), |bias| address(NAME, bias, DType::BF16))?,
-            residual,
-            epilogue: cuda::Epilogue::Plain,
-            factor: 1.0,
-            scales: Some(Scales {
-                x: address(NAME, self.x_scale, DType::F32)?,
-                w: address(NAME, &weight_scale, DType::F32)?,
-            }),
-        };
-        // SAFETY: the shapes were checked by the operator; all operands live until the stream has passed.
-        unsafe { device.matmul(&product)? };
-        Ok(out)
-    }
-}
-
-/// `gate·scale` in float32, and `gate·bias` in bfloat16 if there is a bias.
-fn gated(
-    device: &Device,
-    gate: &Tensor,
-    scale: &Tensor,
-    bias: Option<&Tensor>,
-) -> Result<(Tensor, Option<Tensor>)> {
-    let gate = cast(NAME, gate, DType::F32)?;
-    let scaled = empty(device, scale.shape(), DType::F32)?;
-    let biased = bias.map(|bias| empty(device, bias.shape(), DType::BF16)).transpose()?;
-    let arguments = [
-        pointer(NAME, &gate, DType::F32)?,
-        pointer(NAME, scale, DType::F32)?,
-        optional(NAME, bias, DType::BF16)?,
-        pointer(NAME, &scaled, DType::F32)?,
-        optional(NAME, biased.as_ref(), DType::BF16)?,
-        Argument::int(gate.count()),
-    ];
-    // SAFETY: all are as long as the gate.
-    unsafe { device.launch("linear/kernel", "linear_gate", Grid::elements(gate.count()), &arguments)? };
-    Ok((scaled, biased))
 }
 
 fn gelu(device: &Device, x: &Tensor) -> Result<Tensor> {

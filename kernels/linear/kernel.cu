@@ -48,3 +48,45 @@ extern "C" __global__ void __launch_bounds__(256) linear_gelu(const bf16* x, bf1
         for (long long j = i; j < count; ++j) out[j] = from_float<bf16>(gelu_tanh(to_float(x[j])));
     }
 }
+
+// e4m3 as bfloat16, which holds each of them exactly: the bits of exponent and mantissa moved into a float32, whose exponent
+// counts from 120 further down. `count` is a multiple of eight.
+extern "C" __global__ void __launch_bounds__(256) linear_widen(const unsigned char* x, bf16* out, long long count) {
+    const long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 8;
+    if (i >= count) return;
+    const uint2 raw = *reinterpret_cast<const uint2*>(x + i);
+    float v[8];
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+        const uint32_t code = (j < 4 ? raw.x : raw.y) >> 8 * (j & 3);
+        v[j] = __uint_as_float((code & 0x80) << 24 | (code & 0x7f) << 20) * __uint_as_float((127 + 120) << 23);
+    }
+    store8(out + i, v);
+}
+
+// out = sum·(a factor a row)·(a factor a column) + bias + residual, the last two null where there is none. Rows are of
+// whole eights.
+extern "C" __global__ void __launch_bounds__(256) linear_scaled(const float* sum, const float* row_scale,
+                                                                const float* column_scale, const bf16* bias,
+                                                                const bf16* residual, bf16* out, long long count, int width) {
+    const long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 8;
+    if (i >= count) return;
+    const int c = (int)(i % width);
+    const float factor = row_scale[i / width];
+    float v[8], scale[8], other[8];
+    load8(sum + i, v);
+    load8(column_scale + c, scale);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) v[j] *= factor * scale[j];
+    if (bias) {
+        load8(bias + c, other);
+#pragma unroll
+        for (int j = 0; j < 8; ++j) v[j] += other[j];
+    }
+    if (residual) {
+        load8(residual + i, other);
+#pragma unroll
+        for (int j = 0; j < 8; ++j) v[j] += other[j];
+    }
+    store8(out + i, v);
+}

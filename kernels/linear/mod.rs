@@ -11,6 +11,8 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cuda")]
+mod cuda_fp8;
+#[cfg(feature = "cuda")]
 mod cuda_int8;
 #[cfg(feature = "cuda")]
 #[cfg(test)]
