@@ -28,13 +28,6 @@ __device__ __forceinline__ uint2 e4m3x8(const float (&v)[8], float factor) {
                       e4m3x4(v[4] * factor, v[5] * factor, v[6] * factor, v[7] * factor));
 }
 
-// The largest size of eight values, at least `top`.
-__device__ __forceinline__ float largest8(const float (&v)[8], float top) {
-#pragma unroll
-    for (int j = 0; j < 8; ++j) top = fmaxf(top, fabsf(v[j]));
-    return top;
-}
-
 // A factor for a row whose largest size is `top`: what it is stored with. Keeps that of an empty row finite.
 __device__ __forceinline__ float e4m3_factor(float& top) {
     top = fmaxf(top, 1e-12f);

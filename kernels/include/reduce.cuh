@@ -1,5 +1,12 @@
-// Sums and maxima over a warp and over a block.
+// Sums and maxima of a thread's numbers, over a warp and over a block.
 #pragma once
+
+// The largest size of eight values, at least `top`.
+__device__ __forceinline__ float largest8(const float (&v)[8], float top) {
+#pragma unroll
+    for (int j = 0; j < 8; ++j) top = fmaxf(top, fabsf(v[j]));
+    return top;
+}
 
 __device__ __forceinline__ float warp_sum(float x) {
 #pragma unroll

@@ -1,5 +1,6 @@
-// quantize_fp8: rows to e4m3 and one float32 scale each, with GELU before where asked; a thread block a row. Rows of whole
-// eights stay in registers and are read once; others are read twice, the second time from the cache.
+// quantize_fp8: rows to e4m3 and one float32 scale each, with GELU before where asked. Rows of the published widths are a
+// warp's; any other, and all with GELU, are a thread block's. Rows of whole eights stay in registers and are read once; others
+// are read twice, the second time from the cache.
 #include "e4m3.cuh"
 #include "gelu.cuh"
 
@@ -64,3 +65,14 @@ extern "C" __global__ void __launch_bounds__(256) quantize_gelu_fp8(const bf16* 
                                                                     int columns) {
     quantise<true>(x, values, scales, columns);
 }
+
+#define QUANTIZE_FP8_ROWS(WIDTH)                                                                                      \
+    extern "C" __global__ void __launch_bounds__(256) quantize_fp8_##WIDTH(const bf16* x, unsigned char* values,       \
+                                                                           float* scales, int rows) {                 \
+        WarpRow<WIDTH / 256> row;                                                                                     \
+        if (row.index() >= rows) return;                                                                              \
+        row.load(x);                                                                                                  \
+        quantise_row(row, row.of(values), scales + row.index());                                                      \
+    }
+QUANTIZE_FP8_ROWS(1536)
+QUANTIZE_FP8_ROWS(5120)

@@ -6,8 +6,11 @@ use crate::cuda::{Argument, Device, Grid, cast, empty, pointer};
 use crate::{DType, Error, Result, Tensor};
 
 const HEAD: usize = 128;
-/// Tokens of one tile of the summing kernel; chunks are whole tiles.
+/// Tokens of one tile of the summing kernels; chunks are whole tiles.
 const TILE: usize = 64;
+/// Tiles in shared memory: maps and, twice, values; on Hopper two and three.
+const TILES: usize = 3;
+const TILES_ON_HOPPER: usize = 5;
 /// Blocks that keep every multiprocessor of the largest card busy twice over; more chunks cost memory.
 const BLOCKS_WANTED: usize = 264;
 /// Rows of a head's matrix that a block of the folding kernel takes.
@@ -61,8 +64,14 @@ pub(super) fn sla_linear(device: &Device, branch: &SlaLinear) -> Result<Tensor> 
     let tiles = |rows: usize| 2 * HEAD * rows;
     // SAFETY: tokens are rows of `heads` heads; the buffers between the kernels have the shapes their heads describe.
     unsafe {
-        let grid = Grid { blocks: (chunks, heads, 1), threads: 256, shared: tiles(3 * TILE) };
-        device.launch(IMAGE, "sla_linear_sum", grid, &sum)?;
+        let grid = Grid { blocks: (chunks, heads, 1), threads: 256, shared: tiles(TILES * TILE) };
+        if device.hopper() {
+            // Tiles begin at 1024 bytes; as many of ones follow them.
+            let grid = Grid { shared: 2 * 1024 + tiles(TILES_ON_HOPPER * TILE), ..grid };
+            device.launch("sla_linear/kernel_sm90", "sla_linear_sum_hopper", grid, &sum)?;
+        } else {
+            device.launch(IMAGE, "sla_linear_sum", grid, &sum)?;
+        }
         let grid = Grid { blocks: (HEAD / FOLD_ROWS, heads, 1), threads: 128, shared: 0 };
         device.launch(IMAGE, "sla_linear_fold", grid, &fold)?;
         let blocks = (tokens.div_ceil(APPLY_TOKENS), heads, 1);

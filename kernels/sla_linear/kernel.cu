@@ -4,53 +4,11 @@
 //   sum    k and v once: a partial φ(k)ᵀv and Σφ(k) for each chunk of tokens, added in a fixed order afterwards
 //   fold   the chunks to one matrix a head, times Wᵀ
 //   apply  q and sparse once, out once
-#include "convert.cuh"
-#include "reduce.cuh"
+#include "channel_softmax.cuh"
 #include "tile.cuh"
 
-constexpr int D = 128, SUM_TOKENS = 64, APPLY_TOKENS = 128, FOLD_ROWS = 4;
+constexpr int SUM_TOKENS = 64, APPLY_TOKENS = 128, FOLD_ROWS = 4;
 constexpr float GUARD = 1e-5f;
-
-// A token's 128 channels are eight neighbouring lanes': a lane has the eight from 8·e on and those from 64 + 8·e on.
-struct Part {
-    uint4 low, high;
-};
-
-__device__ __forceinline__ Part load_part(const bf16* row, bool inside) {
-    const int e = threadIdx.x & 7;
-    const uint4 zero = {0, 0, 0, 0};
-    const uint4* from = reinterpret_cast<const uint4*>(row);
-    return inside ? Part{from[e], from[8 + e]} : Part{zero, zero};
-}
-
-__device__ __forceinline__ float sum_of_eight(float x) {
-#pragma unroll
-    for (int step = 4; step > 0; step >>= 1) x += __shfl_xor_sync(0xffffffffu, x, step);
-    return x;
-}
-
-// The softmax over a token's channels, rounded as it is stored.
-__device__ __forceinline__ void channel_softmax(const Part& part, float (&low)[8], float (&high)[8]) {
-    unpack8(part.low, low);
-    unpack8(part.high, high);
-    float top = low[0], sum = 0.0f;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) top = fmaxf(top, fmaxf(low[i], high[i]));
-#pragma unroll
-    for (int step = 4; step > 0; step >>= 1) top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, step));
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-        low[i] = __expf(low[i] - top);
-        high[i] = __expf(high[i] - top);
-        sum += low[i] + high[i];
-    }
-    const float factor = 1.0f / sum_of_eight(sum);
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-        low[i] = rounded(low[i] * factor);
-        high[i] = rounded(high[i] * factor);
-    }
-}
 
 __device__ __forceinline__ void put_phi(const Tile<D>& tile, int row, const float (&low)[8], const float (&high)[8]) {
     const int e = threadIdx.x & 7;

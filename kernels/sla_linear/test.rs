@@ -9,7 +9,7 @@ const BOUND: f64 = 6e-3;
 #[test]
 fn cuda_agrees_with_the_definition() {
     let Some(mut gpu) = Gpu::for_test("sla_linear") else { return };
-    for (tokens, heads) in [(1, 1), (63, 2), (300, 3), (2049, 12)] {
+    for (tokens, heads) in [(1, 1), (63, 2), (64, 1), (300, 3), (2049, 12), (9001, 3)] {
         let width = heads * 128;
         let [q, k, v, sparse] = [2.0, 2.0, 1.0, 0.01].map(|reach| gpu.tensor(&[tokens, width], reach));
         let (weight, bias) = (gpu.tensor(&[128, 128], 0.3), gpu.tensor(&[128], 0.1));
@@ -21,15 +21,14 @@ fn cuda_agrees_with_the_definition() {
             weight: &weight.cpu,
             bias: &bias.cpu,
         });
-        let cuda = sla_linear(&SlaLinear {
-            q: &q.cuda,
-            k: &k.cuda,
-            v: &v.cuda,
-            sparse: &sparse.cuda,
-            weight: &weight.cuda,
-            bias: &bias.cuda,
-        });
-        gpu.check(&format!("{tokens} tokens, {heads} heads"), &cpu.unwrap(), &cuda.unwrap(), BOUND);
+        let cpu = cpu.unwrap();
+        for (kernels, device) in gpu.variants() {
+            let [q, k, v, sparse] = [&q, &k, &v, &sparse].map(|pair| Gpu::copied(&pair.cpu, &device));
+            let [weight, bias] = [&weight, &bias].map(|pair| Gpu::copied(&pair.cpu, &device));
+            let branch = SlaLinear { q: &q, k: &k, v: &v, sparse: &sparse, weight: &weight, bias: &bias };
+            let cuda = sla_linear(&branch).unwrap();
+            gpu.check(&format!("{tokens} tokens, {heads} heads, {kernels}"), &cpu, &cuda, BOUND);
+        }
     }
 }
 
