@@ -1,5 +1,5 @@
 //! A case: a folder with `case.json`, `io.safetensors` (inputs, and expected outputs as `expect.NAME`) and, where there is
-//! a network, `weights.pth`.
+//! a network, `weights.pth`. `linear` names the format that floating weights of a transformer's blocks are brought into.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,14 @@ impl Case {
     fn transformer(&self, device: &Device) -> Result<Report> {
         let config = self.config()?;
         let attention = self.attention()?;
-        let mut wan = Wan::load(&config, &self.weights()?, device, LinearCompute::Bf16)?;
+        // What floating weights are brought into; those stored in int8 stay so.
+        let linear = match self.about["linear"].as_str().unwrap_or("bf16") {
+            "bf16" => LinearCompute::Bf16,
+            "int8" => LinearCompute::Int8,
+            "fp8" => LinearCompute::Fp8,
+            other => bail!("unknown linear format `{other}`"),
+        };
+        let mut wan = Wan::load(&config, &self.weights()?, device, linear)?;
         let (x, context, timestep) = (self.input("x")?, self.input("context")?, self.input("timestep")?);
         let y = self.input("y").ok();
         let mut velocity = Vec::new();

@@ -31,8 +31,8 @@ fn a_step_of_the_small_transformer() {
     let sage = ("sagesla 64x128 0.1", Attention::SageSla { blocks: block(64, 128), ratio: 0.1 });
     let cases: [(LinearCompute, &[(&str, Attention)]); 3] = [
         (LinearCompute::Bf16, &[("dense", Attention::Dense), sla, sage]),
-        (LinearCompute::Fp8, &[sla]),
-        (LinearCompute::Int8, &[sla]),
+        (LinearCompute::Fp8, &[sla, sage]),
+        (LinearCompute::Int8, &[sla, sage]),
     ];
     for (format, kinds) in cases {
         let began = Instant::now();
