@@ -346,9 +346,10 @@ impl Pipeline {
             }
             let still = self.still(picture, spec.frames.get() as usize)?;
             let needed = course.needed(PartKind::Encoder, Expert::High);
+            // No other stage computes in as much: what the last clip was in goes before, and this before what follows.
+            self.device.trim()?;
             let latent = self.residents.encoder(&needed)?.encode(&still)?;
             drop(still);
-            // No other stage computes in as much: what follows takes room of its own beside it.
             self.device.trim()?;
             condition[MASK_CHANNELS * volume..].copy_from_slice(&latent);
         }
