@@ -7,13 +7,13 @@ import torch
 
 import captions
 import scenes as world_scenes
-from latents import SHAPES, make_latents
+from latents import RETOLD_SHARE, SHAPES, TURNING_SHARE, make_latents
 from vocabulary import build, encode
 
 CAPTIONS_A_CLIP = 6
 EMPTY_PROMPT = 0.1  # share of samples trained without words, for guidance
 CHUNK = 16  # clips rendered and encoded at once; whole chunks only, so that convolutions are tuned once a shape
-IMAGE_SHARE = 0.3  # share of samples with image-to-video's condition
+IMAGE_SHARE = 0.4  # share of samples with image-to-video's condition
 
 
 def caption_ids(drawn, seed, tokenizer, per_clip=CAPTIONS_A_CLIP):
@@ -30,13 +30,14 @@ class Bank:
     def __init__(self, made, seed, tokenizer, device):
         self.z, self.c = made["z"].to(device), made["c"].to(device)
         self.ids = caption_ids(made["scenes"], seed, tokenizer).to(device)
+        self.retold = int((made["scenes"]["start"] != made["scenes"]["motion"]).sum())  # the first ones, for pictures only
 
     def batch(self, n, generator):
         """(clean latents, condition `[n, 20, t, h, w]`, token ids, which samples are image-to-video) of `n` clips."""
         device = self.z.device
         images = round(n * IMAGE_SHARE) if len(self.c) else 0
         pick = torch.cat([torch.randint(max(1, len(self.c)), (images,), generator=generator),
-                          torch.randint(len(self.z), (n - images,), generator=generator)]).to(device)
+                          torch.randint(self.retold, len(self.z), (n - images,), generator=generator)]).to(device)
         z = self.z[pick].float()
         y = torch.zeros(n, 20, *z.shape[2:], device=device)
         y[:images, :4, 0] = 1
@@ -74,7 +75,7 @@ def device_banks(vae, stats, clips, rank, device, seed, cache=None):
         else:
             count = max(CHUNK, int(clips * share) // CHUNK * CHUNK)
             made = make_latents(vae, stats, count, seed + 100 * rank + i, device, torch.bfloat16,
-                                width, height, frames, chunk=CHUNK)
+                                width, height, frames, chunk=CHUNK, turning=TURNING_SHARE, retold=RETOLD_SHARE)
             if path:
                 os.makedirs(cache, exist_ok=True)
                 torch.save({k: v.cpu() if torch.is_tensor(v) else v for k, v in made.items()}, path)

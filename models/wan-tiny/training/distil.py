@@ -1,11 +1,16 @@
 """Distils the teacher into the four-step student: its own trajectories first, then distribution matching.
 
 `torchrun --nproc_per_node 2 distil.py CHECKPOINTS --minutes 4 --out DIR --cache /tmp/bank`; `CHECKPOINTS` holds the VAE,
-the judge and the teacher (`dit`, `text`). The student is written as `dit` beside a copy of `text`.
+the judge and the teacher (`dit`, `text`). The student is written as `dit` beside a copy of `text`
+and the `critic`, which a later `--resume` needs.
 
 Phase 1 (regression): from real latents noised to one of the four sampling times the teacher walks to clean with
 guidance; the student learns that end point. Phase 2 (distribution matching): the student samples with its own four
 steps; the difference between the scores of a network that follows the student and of the teacher moves it.
+
+`--resume DIR` goes on with the matching from the student in `DIR` (and its `critic`, if that is there). Where the teacher
+was trained on since, `--former DIR` names the teacher that this student was distilled from: the student starts with what
+the teacher has learned added to its own weights.
 """
 
 import argparse
@@ -46,10 +51,14 @@ def view(t):
 
 
 class Networks:
-    def __init__(self, folder, device):
+    def __init__(self, folder, device, resume=None, former=None):
         self.student, self.text = load_networks(folder, device)
         self.teacher, _ = load_networks(folder, device)
         self.critic, _ = load_networks(folder, device)
+        if resume:
+            self.student.load_state_dict(moved(folder, resume, former))
+            if not former and (state := checkpoint.load(resume, "critic")):
+                self.critic.load_state_dict(state)
         tokenizer = build()
         with torch.no_grad():
             self.empty = self.text(encode(tokenizer, [""]).to(device))
@@ -68,6 +77,15 @@ class Networks:
                 nxt = self.times[j + 1]
                 x = (1 - nxt) * self.clean(x, j, context, y) + nxt * torch.randn_like(x)
         return x
+
+
+def moved(folder, resume, former):
+    """The student in `resume`, plus the difference between the teachers in `folder` and `former`."""
+    student = checkpoint.load(resume, "dit")
+    if former:
+        now, then = checkpoint.load(folder, "dit"), checkpoint.load(former, "dit")
+        student = {k: v + now[k] - then[k] for k, v in student.items()}
+    return student
 
 
 @torch.no_grad()
@@ -151,6 +169,8 @@ def main():
     args.add_argument("--clips", type=int, default=4000, help="a process")
     args.add_argument("--batch", type=int, default=48, help="a process")
     args.add_argument("--cache")
+    args.add_argument("--resume")
+    args.add_argument("--former")
     args.add_argument("--steps", type=int, default=1 << 30)
     args.add_argument("--report", type=int, default=200)
     a = args.parse_args()
@@ -160,7 +180,7 @@ def main():
     fused.self_check(device)
     vae, *stats = load_vae(a.checkpoints, device, dtype)
     banks = device_banks(vae, stats, a.clips, rank, device, SEED, a.cache)
-    nets = Networks(a.checkpoints, device)
+    nets = Networks(a.checkpoints, device, a.resume, a.former)
     share_parameters(nets.student)
     if cuda:
         compile_blocks()
@@ -179,7 +199,7 @@ def main():
         k = int(torch.randint(STEPS, (1,), generator=banks.shared))
         with torch.no_grad():
             context = nets.text(ids)
-        matching = progress > REGRESSION if a.steps > 1000 else count >= a.steps // 2
+        matching = bool(a.resume) or (progress > REGRESSION if a.steps > 1000 else count >= a.steps // 2)
         if matching and phase == 1:
             phase, switched = 2, count
             say(rank, "matching from step", count)
@@ -216,6 +236,7 @@ def main():
     if rank == 0:
         checkpoint.save(nets.student.state_dict(), a.out, "dit", torch.bfloat16)
         checkpoint.save(nets.text.state_dict(), a.out, "text", torch.bfloat16)
+        checkpoint.save(nets.critic.state_dict(), a.out, "critic", torch.bfloat16)
         if a.report:
             try:
                 report(nets, vae, stats, banks, a.checkpoints, device, dtype, a.out, a.report, rank)

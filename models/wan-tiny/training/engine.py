@@ -1,7 +1,7 @@
 """Makes clips with the Rust engine: `python engine.py PROMPTS DIR --program wanserve` writes `DIR/<id>.mp4`.
 
 `PROMPTS` comes from `evaluate.py --write`; with `--pictures FOLDER` clips start from `FOLDER/<id>.png`. What is there
-already is not made again. The seed is the prompt's number plus `--seed`.
+already is not made again. `--size 128x224` and `--frames 17` are handed on. The seed is the prompt's number plus `--seed`.
 """
 
 import argparse
@@ -20,6 +20,8 @@ def main():
     args.add_argument("out")
     args.add_argument("--program", required=True)
     args.add_argument("--pictures")
+    args.add_argument("--size")
+    args.add_argument("--frames")
     args.add_argument("--steps", type=int, default=4)
     args.add_argument("--seed", type=int, default=1)
     args.add_argument("--count", type=int, default=1 << 30)
@@ -34,6 +36,8 @@ def main():
                    "--seed", str(a.seed + int(prompt["id"]))]
         if a.pictures:
             command += ["--image", os.path.join(a.pictures, prompt["id"] + ".png")]
+        for name, value in (("--size", a.size), ("--frames", a.frames)):
+            command += [name, value] if value else []
         subprocess.run(command, check=True, capture_output=True)
         made += 1
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

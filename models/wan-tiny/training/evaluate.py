@@ -5,7 +5,8 @@
 `engine.py`; `python evaluate.py CHECKPOINTS --prompts FILE --videos DIR` judges `DIR/<id>.mp4` made from them.
 `--against DIR` compares with other clips of the same prompts. `--pictures DIR` is image-to-video: with `--write` the first
 frames of the prompts' renders are written there, else every clip starts from `DIR/<id>.png`. `--retold` asks of these
-pictures a motion other than the one they were drawn for.
+pictures a motion other than the one they were drawn for. `--two` gives every scene a second subject. `--renders 128x224x17`
+judges the renderer's own clips of the prompts' scenes, of that size and number of frames: what a perfect model would get.
 """
 
 import argparse
@@ -30,9 +31,9 @@ TOLD = ("subject", "colour", "background", "motion", "time", "weather", "camera"
 OTHER = dict(left="circles", right="bounces", up="turns", down="grows", bounces="right", circles="left", grows="bounces", turns="circles")
 
 
-def held_out_prompts(count, seed=SEED, retold=False):
+def held_out_prompts(count, seed=SEED, retold=False, two=0.0):
     """Prompts of held-out combinations in held-out phrasings, languages in turn: dicts `id`, `language`, `text`, labels."""
-    drawn, rng, out = world_scenes.draw_scenes(count, seed, test=True, two=0.0), random.Random(seed), []
+    drawn, rng, out = world_scenes.draw_scenes(count, seed, test=True, two=two), random.Random(seed), []
     for i in range(count):
         scene, language = world_scenes.one(drawn, i), ("en", "zh")[i % 2]
         if retold:
@@ -42,12 +43,17 @@ def held_out_prompts(count, seed=SEED, retold=False):
     return out
 
 
-def write_pictures(folder, prompts, seed=SEED):
+def renders(count, width=224, height=128, frames=33, two=0.0, seed=SEED):
+    """The renderer's clips of the scenes of `held_out_prompts`, one by one: `[1, frames, height, width, 3]`."""
+    drawn = world_scenes.draw_scenes(count, seed, test=True, two=two)
+    for i in range(count):
+        yield render(world_scenes.rows_of(drawn, slice(i, i + 1)), width, height, frames)[0]
+
+
+def write_pictures(folder, prompts):
     """The first frame of each prompt's render as `<id>.png`."""
     os.makedirs(folder, exist_ok=True)
-    drawn = world_scenes.draw_scenes(len(prompts), seed, test=True, two=0.0)
-    for i, prompt in enumerate(prompts):
-        video, _ = render(world_scenes.rows_of(drawn, slice(i, i + 1)))
+    for prompt, video in zip(prompts, renders(len(prompts))):
         Image.fromarray(video[0, 0].numpy()).save(os.path.join(folder, prompt["id"] + ".png"))
 
 
@@ -60,7 +66,10 @@ def read_video(path):
     import imageio_ffmpeg
     probe = imageio_ffmpeg.read_frames(path, pix_fmt="rgb24")
     w, h = next(probe)["size"]
-    frames = torch.from_numpy(numpy.stack([numpy.frombuffer(f, numpy.uint8).reshape(h, w, 3) for f in probe]).copy())
+    return lengthened(torch.from_numpy(numpy.stack([numpy.frombuffer(f, numpy.uint8).reshape(h, w, 3) for f in probe]).copy()))
+
+
+def lengthened(frames):
     return torch.cat([frames, frames[-1:].expand(max(0, 33 - len(frames)), -1, -1, -1)])[:33]
 
 
@@ -119,6 +128,8 @@ def main():
     args.add_argument("--against")
     args.add_argument("--pictures")
     args.add_argument("--retold", action="store_true")
+    args.add_argument("--two", action="store_true")
+    args.add_argument("--renders")
     args.add_argument("--steps", type=int, default=4)
     args.add_argument("--dense", action="store_true")
     args.add_argument("--sheet")
@@ -127,7 +138,7 @@ def main():
         prompts = [json.loads(line) for line in open(a.prompts)]
         prompts = [p for p in prompts if all(os.path.exists(f"{d}/{p['id']}.mp4") for d in (a.videos, a.against) if d)]
     else:
-        prompts = held_out_prompts(a.count, retold=a.retold)
+        prompts = held_out_prompts(a.count, retold=a.retold, two=float(a.two))
     if a.write:
         with open(a.write, "w") as f:
             f.writelines(json.dumps(p, ensure_ascii=False) + "\n" for p in prompts)
@@ -136,7 +147,10 @@ def main():
         return
     judge, texts = load_judge(a.checkpoints), [p["text"] for p in prompts]
     pictures = a.pictures and torch.stack([read_picture(f"{a.pictures}/{p['id']}.png") for p in prompts])
-    if a.videos:
+    if a.renders:
+        made = renders(len(prompts), *(int(n) for n in a.renders.split("x")), two=float(a.two))
+        videos = torch.stack([lengthened(video[0]) for video in made])
+    elif a.videos:
         videos = torch.stack([read_video(f"{a.videos}/{p['id']}.mp4") for p in prompts])
     else:
         from sampling import Pipeline

@@ -12,6 +12,8 @@ SHAPES = [  # (width, height, frames, share of the bank): mostly the default cli
     (224, 128, 33, 0.62), (128, 224, 33, 0.09), (160, 160, 33, 0.07), (192, 144, 33, 0.06), (144, 192, 33, 0.06),
     (224, 128, 17, 0.10)]
 CONDITION_SHARE = 0.4  # part of the clips that also get image-to-video's condition
+RETOLD_SHARE = 0.16  # part of them all, each with the condition: pictures that were drawn for another motion
+TURNING_SHARE = 0.2  # turning is harder to learn than any other motion
 
 
 def load_vae(folder, device, dtype):
@@ -39,9 +41,9 @@ def condition_of(vae, stats, first, frames, dtype):
 
 @torch.no_grad()
 def make_latents(vae, stats, count, seed, device, dtype, width=224, height=128, frames=33, chunk=8,
-                 condition=CONDITION_SHARE, test=False):
+                 condition=CONDITION_SHARE, **kind):
     """A dict: `z` `[n, 16, t, h, w]`, `c` `[m, …]` conditions of the first m clips (bf16), `scenes`."""
-    drawn = world_scenes.draw_scenes(count, seed, test=test)
+    drawn = world_scenes.draw_scenes(count, seed, **kind)
     z, c = [], []
     for at in range(0, count, chunk):
         video, _ = render(world_scenes.rows_of(drawn, slice(at, at + chunk)), width, height, frames, device)

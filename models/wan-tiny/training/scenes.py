@@ -33,12 +33,20 @@ def held_out_table():
     return torch.tensor(flat).view(sizes)
 
 
-def draw_scenes(count, seed, test=False, two=TWO_SUBJECTS):
-    """A dict of CPU tensors `[count]` (and `noise` `[count, 16]`); `test=True` draws held-out combinations only."""
+def draw_scenes(count, seed, test=False, two=TWO_SUBJECTS, turning=0.0, retold=0.0):
+    """A dict of CPU tensors `[count]` (and `noise` `[count, 16]`); `test=True` draws held-out combinations only.
+
+    `turning` is a share of scenes that turn, whatever else would; the first `retold` of all begin where another motion
+    (`start`) begins, as a given picture may.
+    """
     g = torch.Generator().manual_seed(seed)
     table = held_out_table()
     pool = (table if test else ~table).nonzero()
     pick = pool[torch.randint(len(pool), (count,), generator=g)]
+    if turning:
+        turns = pool[pool[:, 3] == MOTIONS.index("turns")]
+        rows = torch.rand(count, generator=g) < turning
+        pick[rows] = turns[torch.randint(len(turns), (int(rows.sum()),), generator=g)]
 
     def weighted(weights):
         return torch.multinomial(torch.tensor(weights), count, True, generator=g)
@@ -50,6 +58,8 @@ def draw_scenes(count, seed, test=False, two=TWO_SUBJECTS):
     second = torch.rand(count, generator=g) < two
     s["second"] = torch.where(second, (s["subject"] + 1 + weighted([1.0] * 5)) % 6, -1)
     s["second_colour"] = (s["colour"] + 1 + weighted([1.0] * 7)) % 8
+    other = (s["motion"] + 1 + torch.randint(len(MOTIONS) - 1, (count,), generator=g)) % len(MOTIONS)
+    s["start"] = torch.where(torch.arange(count) < count * retold, other, s["motion"])
     return s
 
 

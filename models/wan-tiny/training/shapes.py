@@ -98,11 +98,11 @@ FIXED = dict(wood=(136, 92, 56), beak=(255, 176, 40), black=(40, 40, 52), grey=(
              glass=(196, 226, 246), white=(255, 255, 255))
 
 
-def draw_subject(canvas, name, dx, dy, size, angle, facing, colour, tint, p):
-    """Draws one kind of subject on a batch; `dx`, `dy` are units from its middle, `size` units for its half height."""
-    cos, sin = angle.cos(), angle.sin()
-    x, y = (cos * dx + sin * dy) / size * facing, (-sin * dx + cos * dy) / size
-    pixels = size * 128.0  # pixels a subject unit
+def draw_subject(canvas, name, dx, dy, size, width, colour, tint, p):
+    """Draws one kind of subject on a batch; `dx`, `dy` are units from its middle, `size` units for its half height. A `width`
+    below 1 squeezes it, below 0 it faces left."""
+    x, y = dx / (size * width), dy / size
+    pixels = size * 128.0 * width.abs().sqrt()  # pixels a subject unit, between its width and its height
 
     def cover(distance, soft=1.0):
         return (0.5 - distance * pixels / soft).clamp(0, 1)

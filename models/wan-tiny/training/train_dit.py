@@ -1,7 +1,8 @@
 """Trains the teacher: DiT and text encoder together, flow matching with guidance dropout, SLA in the last part.
 
 `torchrun --nproc_per_node 2 train_dit.py CHECKPOINTS --minutes 5 --out DIR --cache /tmp/bank` (the folder
-`CHECKPOINTS` holds the VAE, and the judge if it is to be heard).
+`CHECKPOINTS` holds the VAE, and the judge if it is to be heard). `--resume DIR` trains on from the teacher there, at
+lower rates and with its words as they are.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from vocabulary import VOCABULARY_SIZE, build, encode
 
 SEED = 31337
 MUON_RATE, ADAM_RATE = 3e-3, 1.5e-3
+RESUMED_RATE = 0.5  # of these
 WARM_STEPS = 150
 FLAT = 0.35  # share of the time at the full rate, then straight to zero
 SLA_FROM = 0.7  # progress after which steps use SLA
@@ -118,11 +120,13 @@ def main():
     if a.resume:
         model.dit.load_state_dict(checkpoint.load(a.resume, "dit"))
         model.text.load_state_dict(checkpoint.load(a.resume, "text"))
+        model.text.requires_grad_(False)  # a student of the former teacher reads the same words
     share_parameters(model)
     torch.manual_seed(SEED + 7 + 1000 * rank)
     if cuda:
         compile_blocks()
-    opt = Muon(model.named_parameters(), use_muon, MUON_RATE, ADAM_RATE, ema=0.999 if cuda else 0.98)
+    slow = RESUMED_RATE if a.resume else 1.0
+    opt = Muon(model.named_parameters(), use_muon, MUON_RATE * slow, ADAM_RATE * slow, ema=0.999 if cuda else 0.98)
 
     def forward(z, y, ids, topk):
         with torch.autocast(device.type, dtype):
@@ -152,7 +156,7 @@ def main():
         if count % (100 if cuda else 10) == 0:
             say(rank, f"step {count} loss {mean.item():.4f} progress {progress:.2f} {count / (time.time() - begin):.2f} it/s")
         if rank == 0 and time.time() - saved > 120:
-            save(opt.ema_state(), a.out)
+            save(model.state_dict() | opt.ema_state(), a.out)
             saved = time.time()
     with torch.no_grad():
         for p, e in zip(opt.params, opt.ema):

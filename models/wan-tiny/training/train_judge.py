@@ -1,6 +1,6 @@
 """Trains the judge on renders that are degraded at random, as a small VAE degrades them.
 
-`python train_judge.py --minutes 1.7 --out DIR [--device cuda:1]`
+`python train_judge.py --minutes 1.7 --out DIR [--device cuda:1] [--resume DIR]`; the device has its number.
 """
 
 import argparse
@@ -17,6 +17,8 @@ from scenes import FIELDS
 SEED = 4242
 BATCH = 96
 RATE = 2e-3
+RESUMED_RATE = 0.5  # of this
+RETOLD = 0.3  # share of clips that begin as those of another motion, as image-to-video's do
 
 
 def degrade(x):
@@ -53,7 +55,8 @@ def main():
     args.add_argument("--minutes", type=float, required=True)
     args.add_argument("--out", required=True)
     args.add_argument("--clips", type=int, default=12288)
-    args.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args.add_argument("--resume")
+    args.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     a = args.parse_args()
     device = torch.device(a.device)
     if device.type == "cuda":
@@ -63,19 +66,23 @@ def main():
     def reduce(v, m):
         return shrink(v), m[:, :1, :1, :1]
 
-    video, _, scenes = make_bank(a.clips, SEED, device, reduce=reduce)
-    test, _, test_scenes = make_bank(max(8, a.clips // 12), SEED + 1, device, reduce=reduce, test=True, two=0.0)
+    video, _, scenes = make_bank(a.clips, SEED, device, reduce=reduce, retold=RETOLD)
+    tests = {name: make_bank(max(8, a.clips // 12), SEED + 1, device, reduce=reduce, test=True, two=0.0, **kind)
+             for name, kind in (("unseen", {}), ("unseen retold", dict(retold=1.0)))}
     labels = {k: scenes[k].to(device) for k in FIELDS}
     say(0, "judge bank", len(video))
-    judge = Judge().to(device)
-    opt = torch.optim.AdamW(judge.parameters(), lr=RATE, weight_decay=0.02)
-    begin, budget, steps = time.time(), a.minutes * 60 - (time.time() - STARTED) - 5, 0
+    judge, rate = Judge().to(device), RATE
+    if a.resume:
+        judge.load_state_dict(checkpoint.load(a.resume, "judge"))
+        rate *= RESUMED_RATE
+    opt = torch.optim.AdamW(judge.parameters(), lr=rate, weight_decay=0.02)
+    begin, budget, steps = time.time(), max(1.0, a.minutes * 60 - (time.time() - STARTED) - 5), 0
     while True:
         progress = (time.time() - begin) / budget
         if progress >= 1:
             break
         for group in opt.param_groups:
-            group["lr"] = RATE * min(1.0, steps / 50) * (1 - progress)
+            group["lr"] = rate * min(1.0, steps / 50) * (1 - progress)
         pick = torch.randint(len(video), (min(BATCH, len(video)),), device=device)
         x = degrade(video[pick].float() / 127.5 - 1)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -87,8 +94,9 @@ def main():
         steps += 1
         if steps % 200 == 0:
             say(0, "judge", steps, round(loss.item(), 3))
-    say(0, "judge steps", steps, "unseen", accuracy(judge, test, test_scenes))
-    say(0, "judge shuffled", accuracy(judge, test, test_scenes, shuffled=True))
+    say(0, "judge steps", steps)
+    for name, (test, _, test_scenes) in tests.items():
+        say(0, "judge", name, accuracy(judge, test, test_scenes), "shuffled", accuracy(judge, test, test_scenes, shuffled=True))
     state = {k: v for k, v in judge.state_dict().items()}
     checkpoint.save(state, a.out, "judge", torch.bfloat16)
 

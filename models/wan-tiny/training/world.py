@@ -10,6 +10,7 @@ from scenes import BACKGROUNDS, CAMERAS, MOTIONS, SUBJECTS
 from shapes import draw_subject, ellipse
 
 PIXELS = 128.0
+EDGE_ON = 0.3  # the width left of a subject that turns, seen from its edge
 SUBJECT_ZOOM = 0.7  # how much of a camera zoom (as a power) subjects follow
 SKY = {  # (top, bottom) of the sky by background and time
     "sea": [((80, 165, 235), (190, 228, 250)), ((104, 62, 130), (255, 168, 110)), ((14, 20, 58), (44, 62, 120))],
@@ -265,8 +266,13 @@ def night_sky(canvas, world, land, seed, horizon, scene, half_h, p):
 LANDSCAPES = dict(sea=sea, meadow=meadow, desert=desert, snow=snow_field, city=city, night_sky=night_sky)
 
 
+def facing(motion):
+    return torch.where(motion == MOTIONS.index("left"), -1.0, 1.0)
+
+
 def path(motion, p, noise, half_w, half_h, size):
-    """(x, y, size, angle) of the subject over time, each `[b, t]`; always mostly inside the picture."""
+    """(x, y, size, width) of the subject over time, each `[b, t]`; always mostly inside the picture. Who turns does so about
+    the upright axis, as paper does: the width goes from 1 to -1 and is never nothing."""
     n = noise[:, 8:14]
     one = torch.ones_like(p)
     room_w, room_h = half_w - size * 1.0, half_h - size * 1.02
@@ -275,7 +281,7 @@ def path(motion, p, noise, half_w, half_h, size):
     m = motion[:, None]
     reach_x = (0.55 + 0.4 * n[:, 2:3]) * 2 * room_w
     reach_y = (0.65 + 0.35 * n[:, 2:3]) * 2 * room_h
-    x, y, s, a = x0 * one, y0 * one, size * one, 0 * one
+    x, y, s = x0 * one, y0 * one, size * one
 
     def at(name, values, other):
         return torch.where(m == MOTIONS.index(name), values, other)
@@ -289,30 +295,67 @@ def path(motion, p, noise, half_w, half_h, size):
     x = at("circles", x0 * 0.5 + room_h * 0.95 * torch.cos(turn), x)
     y = at("circles", room_h * 0.85 * torch.sin(turn), y)
     s = at("grows", size * (0.55 + 0.75 * p), s)
-    a = at("turns", 6.283 * (0.9 + 0.2 * n[:, 4:5]) * p, a)
-    return x, y, s, a
+    return x, y, s, at("turns", turned(p), one)
+
+
+def turned(p):
+    """How wide a subject of width 1 looks that turns half round."""
+    cos = torch.cos(3.1416 * p)
+    return torch.where(cos < 0, -1.0, 1.0) * ((1 - EDGE_ON ** 2) * cos ** 2 + EDGE_ON ** 2).sqrt()
+
+
+def retold_path(motion, start, p, noise, half_w, half_h, size):
+    """As `path`, of a subject that begins where the motion `start` begins: how a picture goes on that was drawn for another
+    motion."""
+    usual = path(motion, p, noise, half_w, half_h, size)
+    x0, y0, s0, _ = path(start, p[:, :1] * 0, noise, half_w, half_h, size)
+    n, m, one = noise[:, 10:11], motion[:, None], torch.ones_like(p)
+    room_w, room_h = half_w - size, half_h - size * 1.02
+    x, y, s = x0 * one, y0 * one, s0 * one
+
+    def at(name, values, other):
+        return torch.where(m == MOTIONS.index(name), values, other)
+
+    def travel(ahead, least, room):  # to the edge, or over it from near the edge
+        return torch.maximum(ahead, least * room).clamp(max=2.0) * (0.8 + 0.2 * n) * p
+
+    x = at("left", x0 - travel(x0 + room_w, 0.6, room_w), at("right", x0 + travel(room_w - x0, 0.6, room_w), x))
+    y = at("up", y0 - travel(y0 + room_h, 1.1, room_h), at("down", y0 + travel(room_h - y0, 1.1, room_h), y))
+    settle = (1 - p / 0.3).clamp(min=0) ** 2  # what the motion itself does not start from fades
+    high, wide, tall = room_h * 0.8, room_h * 0.95, room_h * 0.85
+    hops = 3.1416 * (1 + 3 * p) - torch.asin(((1 - y0 / high) / 2).clamp(0, 1))  # falls first
+    hop = -(torch.sin(hops).abs() * 2 - 1) * high
+    y = at("bounces", hop + (y0 - hop[:, :1]) * settle, y)
+    begin = torch.asin((y0 / tall).clamp(-1, 1))
+    turn = torch.where(x0 > 0, begin, 3.1416 - begin) + 6.283 * p * (1.1 + 0.3 * n)
+    circle_x, circle_y = wide * torch.cos(turn), tall * torch.sin(turn)
+    x = at("circles", x0 + circle_x - circle_x[:, :1], x)
+    y = at("circles", circle_y + (y0 - circle_y[:, :1]) * settle, y)
+    s = at("grows", s0 * (1 + 0.7 * p), s)
+    other = (start != motion)[:, None]
+    return tuple(torch.where(other, mine, its) for mine, its in zip((x, y, s), usual)) + (usual[3],)
 
 
 def subjects(canvas, scene, u, v, scale, p, half_w, half_h):
     """Draws the moving subject, behind it the resting one; grouped by kind so that each shape is drawn once."""
     noise, tints = scene["noise"], torch.tensor(SUBJECT_TINT, device=u.device)[scene["time"]]
     size = (0.20 + 0.05 * noise[:, 14:15]) * (min(half_w, half_h) / 0.5) ** 0.5
-    x, y, s, a = path(scene["motion"], p, noise, half_w, half_h, size)
+    x, y, s, wide = retold_path(scene["motion"], scene["start"], p, noise, half_w, half_h, size)
     side = torch.where(noise[:, 15:16] < 0.5, -1.0, 1.0)
     rest = ((half_w - 0.17) * side * torch.ones_like(p), torch.full_like(p, 0.1 * half_h), 0.68 * size * torch.ones_like(p))
-    facing = torch.where(scene["motion"] == MOTIONS.index("left"), -1.0, 1.0)
-    for which, colour, place in ((scene["second"], scene["second_colour"], (*rest, torch.zeros_like(a))),
-                                 (scene["subject"], scene["colour"], (x, y, s, a))):
+    faces = facing(scene["start"])
+    for which, colour, place in ((scene["second"], scene["second_colour"], (*rest, torch.ones_like(p))),
+                                 (scene["subject"], scene["colour"], (x, y, s, wide))):
         for index, name in enumerate(SUBJECTS):
             rows = (which == index).nonzero().flatten()
             if not len(rows):
                 continue
-            px, py, ps, pa = (w[rows][:, :, None, None] for w in place)
+            px, py, ps, pw = (w[rows][:, :, None, None] for w in place)
             ps = ps * scale[rows] ** SUBJECT_ZOOM  # its place stays, so that a zoom never pushes it out
             dx, dy = u - px, v - py
             part = Canvas(len(rows), *canvas.image.shape[1:4], u.device)
             part.image, part.mask = canvas.image[rows], canvas.mask[rows]
-            draw_subject(part, name, dx, dy, ps, pa, per_clip(facing[rows]), colour[rows], tints[rows], p[rows])
+            draw_subject(part, name, dx, dy, ps, pw * per_clip(faces[rows]), colour[rows], tints[rows], p[rows])
             canvas.image[rows], canvas.mask[rows] = part.image, part.mask
 
 
