@@ -182,6 +182,7 @@ struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 4> {
             };
             auto end_scores = [&](float factor, int inside) {
                 settle(s);
+                __syncwarp();  // every lane has read the stage's note
                 if (first_lane) barrier_arrive(k_empty(k_place.stage));
                 k_place.advance();
                 mask(s, inside);
