@@ -10,6 +10,7 @@ use kernels::{DType, Device, Tensor};
 use wanserve::domain::linear::LinearCompute;
 use wanserve::domain::picture::Picture;
 use wanserve::domain::size::Size;
+use wanserve::domain::video::FrameCount;
 use wanserve::engine::models::umt5::Umt5;
 use wanserve::engine::models::vae::{Clip, Decoder, Encoder};
 use wanserve::engine::models::wan::{Step, Wan};
@@ -24,8 +25,8 @@ const LATENT: [usize; 3] = [9, 16, 28];
 /// Frames of the clip.
 const FRAMES: usize = 33;
 
-/// As many frames as one encoder takes after the first.
-const SEGMENT: u32 = 17;
+/// The first frame and one chunk of the decoder.
+const CHUNK: u32 = 17;
 
 const CPU: Device = Device::Cpu;
 
@@ -85,11 +86,12 @@ type Drawn<'a> = &'a dyn Fn(u32, u32, u32) -> [u8; 3];
 /// weights make.
 fn files(criterion: &mut Criterion) {
     let size = Size::new(832, 480).expect("a size");
+    let frames = FrameCount::new(CHUNK).expect("a count of frames");
     let mut group = criterion.benchmark_group("mp4 of 17 frames of 832x480");
     group.measurement_time(Duration::from_secs(8)).warm_up_time(Duration::from_secs(1)).sample_size(10);
     let wave = |at: u32, length: f64| (127.5 + 100.0 * (f64::from(at) / length).sin()) as u8;
     let moving = |x, y, at| [wave(x + 3 * at, 40.0), wave(y + 2 * at, 30.0), wave(x + y, 70.0)];
-    let random = Noise::new(3).normal(0, 3 * 832 * 480 * SEGMENT as usize);
+    let random = Noise::new(3).normal(0, 3 * 832 * 480 * CHUNK as usize);
     let noise = |x, y, at| {
         let pixel = 3 * ((at * 480 + y) * 832 + x) as usize;
         [0, 1, 2].map(|channel| (127.5 + 40.0 * random[pixel + channel]) as u8)
@@ -100,10 +102,10 @@ fn files(criterion: &mut Criterion) {
     };
     let kinds: [(&str, Drawn); 2] = [("moving", &moving), ("noise", &noise)];
     for (name, pixel) in kinds {
-        let clip: Vec<Picture> = (0..SEGMENT).map(|at| draw(pixel, at)).collect();
+        let clip: Vec<Picture> = (0..CHUNK).map(|at| draw(pixel, at)).collect();
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let mut file = Mp4Encoder::new(size);
+                let mut file = Mp4Encoder::new(size, frames);
                 clip.iter().for_each(|frame| file.push(frame.clone()).expect("a frame of the size"));
                 black_box(file.finish().expect("a file"))
             });

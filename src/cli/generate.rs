@@ -200,7 +200,7 @@ pub(super) struct Recorder {
 impl Recorder {
     /// A recorder of one clip.
     pub(super) fn new(spec: &VideoSpec, screen: Option<Screen>) -> Self {
-        let encoder = Mp4Encoder::new(spec.size);
+        let encoder = Mp4Encoder::new(spec.size, spec.frames);
         Self { screen, encoder, failed: None, decoded: 0, frames: spec.frames.get() }
     }
 

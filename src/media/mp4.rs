@@ -1,7 +1,7 @@
 //! Frames → MP4 while later frames are still being made: H.264 High, yuv420p, BT.709, 16 frames a second, the index in
 //! front of the data. A clip is cut into segments that begin with a key frame and know nothing of each other, so several
-//! are encoded at a time and a seek lands close to its goal. Where a clip is cut depends on nothing but the frame's number:
-//! equal frames give equal bytes, on any number of cores.
+//! are encoded at a time and a seek lands close to its goal. The last frames to come are cut finer, as somebody waits for them.
+//! Where a clip is cut depends on nothing but the frame's number: equal frames give equal bytes, on any number of cores.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -18,14 +18,17 @@ use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
 use super::i420::I420;
 use crate::domain::picture::Picture;
 use crate::domain::size::Size;
-use crate::domain::video::FRAMES_PER_SECOND;
+use crate::domain::video::{FRAMES_PER_SECOND, FrameCount};
 
 /// A second of frames. The decoder makes four latent frames at a time, 16 frames but for the first, which is single:
 /// so the first segment has one frame more, and segments and the decoder's chunks end together.
 const FRAMES_PER_SEGMENT: u32 = FRAMES_PER_SECOND;
-/// Segments in work at once: more than four cores are not needed to be faster than any decoder here, and each holds its
-/// frames in memory.
-const MOST_ENCODERS: usize = 4;
+/// Of the segments of the decoder's last chunk: four encoders end it in a third of the time of one, as a key frame costs
+/// about as much time as any other; and a clip has three key frames more.
+const FRAMES_PER_LAST_SEGMENT: u32 = FRAMES_PER_SEGMENT / 4;
+/// Segments in work at once, which each hold their frames in memory: four for the last chunk, and the chunk or two before
+/// it that may still be in work when it comes.
+const MOST_ENCODERS: usize = 6;
 /// Bits a second that any clip gets: small pictures need more for each pixel.
 const BASE_BITS_PER_SECOND: u32 = 1_000_000;
 /// Bits a second for each pixel: with the base 6 Mbit/s at 832×480 and 12.5 Mbit/s at 1280×720, where the encoder is as
@@ -37,8 +40,8 @@ const BITS_PER_SECOND_PER_PIXEL: f64 = 12.5;
 pub enum EncodeError {
     #[error("a frame of {found} in a clip of {expected}")]
     FrameSize { expected: Size, found: String },
-    #[error("a clip without frames")]
-    Empty,
+    #[error("a clip of {expected} frames got {found}")]
+    FrameCount { expected: u32, found: u32 },
     #[error("the video encoder failed: {0}")]
     Encoder(#[from] openh264::Error),
     #[error("writing the MP4 failed: {0}")]
@@ -52,6 +55,7 @@ pub enum EncodeError {
 /// A clip being encoded.
 pub struct Mp4Encoder {
     size: Size,
+    frames: FrameCount,
     encoders: usize,
     /// Frames handed over so far.
     count: u32,
@@ -70,11 +74,12 @@ struct Packet {
 }
 
 impl Mp4Encoder {
-    /// An encoder of frames of `size`.
-    pub fn new(size: Size) -> Self {
+    /// An encoder of so many frames of `size`.
+    pub fn new(size: Size, frames: FrameCount) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             size,
+            frames,
             encoders: cores.min(MOST_ENCODERS),
             count: 0,
             open: None,
@@ -90,6 +95,9 @@ impl Mp4Encoder {
             let found = format!("{}x{}", frame.width(), frame.height());
             return Err(EncodeError::FrameSize { expected: self.size, found });
         }
+        if self.count == self.frames.get() {
+            return Err(self.miscounted(self.count + 1));
+        }
         let segment = match self.open.take() {
             Some(segment) => segment,
             None => self.start_segment()?,
@@ -98,8 +106,7 @@ impl Mp4Encoder {
             self.collect(0)?;
             return Err(EncodeError::Gone);
         }
-        let ends_segment = self.count > 0 && self.count.is_multiple_of(FRAMES_PER_SEGMENT);
-        self.open = (!ends_segment).then_some(segment);
+        self.open = (!ends_segment(self.count, self.frames)).then_some(segment);
         self.count += 1;
         Ok(())
     }
@@ -108,7 +115,14 @@ impl Mp4Encoder {
     pub fn finish(mut self) -> Result<Vec<u8>, EncodeError> {
         self.open = None;
         self.collect(0)?;
+        if self.count != self.frames.get() {
+            return Err(self.miscounted(self.count));
+        }
         write(self.size, &self.packets)
+    }
+
+    fn miscounted(&self, found: u32) -> EncodeError {
+        EncodeError::FrameCount { expected: self.frames.get(), found }
     }
 
     fn start_segment(&mut self) -> Result<SyncSender<Picture>, EncodeError> {
@@ -132,6 +146,13 @@ impl Mp4Encoder {
     }
 }
 
+/// Whether the clip is cut behind the frame of that number, which counts from 0.
+fn ends_segment(at: u32, frames: FrameCount) -> bool {
+    let last_chunk = frames.get().saturating_sub(2) / FRAMES_PER_SEGMENT * FRAMES_PER_SEGMENT;
+    let length = if at > last_chunk { FRAMES_PER_LAST_SEGMENT } else { FRAMES_PER_SEGMENT };
+    at > 0 && at.is_multiple_of(length)
+}
+
 /// One segment: an encoder of its own, whose first frame is a key frame and the only one.
 fn encode(size: Size, frames: &Receiver<Picture>) -> Result<Vec<Packet>, EncodeError> {
     let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), settings(size))?;
@@ -149,9 +170,6 @@ fn encode(size: Size, frames: &Receiver<Picture>) -> Result<Vec<Packet>, EncodeE
 }
 
 fn write(size: Size, packets: &[Packet]) -> Result<Vec<u8>, EncodeError> {
-    if packets.is_empty() {
-        return Err(EncodeError::Empty);
-    }
     let muxing = |error: muxide::api::MuxerError| EncodeError::Muxer(error.to_string());
     let mut file = Vec::new();
     let mut muxer = MuxerBuilder::new(&mut file)
@@ -213,7 +231,8 @@ mod tests {
     }
 
     fn clip_by(encoders: usize, size: Size, frames: u32) -> Vec<u8> {
-        let mut encoder = Mp4Encoder { encoders, ..Mp4Encoder::new(size) };
+        let count = FrameCount::new(frames).unwrap();
+        let mut encoder = Mp4Encoder { encoders, ..Mp4Encoder::new(size, count) };
         (0..frames).for_each(|at| encoder.push(moving(size, at)).unwrap());
         encoder.finish().unwrap()
     }
@@ -221,7 +240,8 @@ mod tests {
     #[test]
     fn a_clip_has_every_frame_at_sixteen_a_second_and_its_index_in_front() {
         let size = Size::new(224, 128).unwrap();
-        for frames in [5, 33] {
+        let cuts = [(5, vec![0]), (21, vec![0, 17]), (33, vec![0, 17, 21, 25, 29])];
+        for (frames, cut_before) in cuts {
             let file = clip(size, frames);
             let place = |name: &[u8]| file.windows(4).position(|bytes| bytes == name).unwrap();
             assert!(place(b"moov") < place(b"mdat"));
@@ -231,17 +251,17 @@ mod tests {
             assert_eq!((tracks.len(), tracks[0].kind), (1, TrackKind::Video));
             let timescale = u64::from(tracks[0].timescale.get());
             assert_eq!(tracks[0].duration * 16, u64::from(frames) * timescale);
-            let (mut samples, mut key_frames) = (0, 0);
+            let (mut samples, mut key_frames) = (0_u32, Vec::new());
             while let Some(sample) = demuxer.next_sample().unwrap() {
                 if let Some(SampleEntry::Avc1(entry)) = sample.sample_entry {
                     assert_eq!((entry.visual.width, entry.visual.height), (224, 128));
                     assert_eq!(entry.avcc_box.avc_profile_indication, 100);
                 }
                 assert_eq!(u64::from(sample.duration) * 16, timescale);
-                key_frames += u32::from(sample.keyframe);
+                key_frames.extend(sample.keyframe.then_some(samples));
                 samples += 1;
             }
-            assert_eq!((samples, key_frames), (frames, (frames - 1).div_ceil(16)));
+            assert_eq!((samples, key_frames), (frames, cut_before));
         }
     }
 
@@ -253,11 +273,16 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_frame_and_an_empty_clip_are_errors() {
-        let size = Size::new(64, 64).unwrap();
-        let mut encoder = Mp4Encoder::new(size);
+    fn a_wrong_frame_and_a_wrong_number_of_them_are_errors() {
+        let (size, five) = (Size::new(64, 64).unwrap(), FrameCount::new(5).unwrap());
+        let mut encoder = Mp4Encoder::new(size, five);
         let pushed = encoder.push(moving(Size::new(64, 80).unwrap(), 0));
         assert!(matches!(pushed, Err(EncodeError::FrameSize { .. })));
-        assert!(matches!(Mp4Encoder::new(size).finish(), Err(EncodeError::Empty)));
+        (0..4).for_each(|at| encoder.push(moving(size, at)).unwrap());
+        assert!(matches!(encoder.finish(), Err(EncodeError::FrameCount { expected: 5, found: 4 })));
+        let mut encoder = Mp4Encoder::new(size, five);
+        (0..5).for_each(|at| encoder.push(moving(size, at)).unwrap());
+        let pushed = encoder.push(moving(size, 5));
+        assert!(matches!(pushed, Err(EncodeError::FrameCount { expected: 5, found: 6 })));
     }
 }

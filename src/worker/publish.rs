@@ -25,7 +25,7 @@ impl Publisher {
     pub(super) fn new(spec: &VideoSpec, wanted: &[Variant]) -> Self {
         let sheet = wanted.contains(&Variant::Spritesheet).then(|| Spritesheet::new(spec.size, spec.frames));
         Self {
-            video: Mp4Encoder::new(spec.size),
+            video: Mp4Encoder::new(spec.size, spec.frames),
             spec: spec.clone(),
             wanted: wanted.to_vec(),
             first: None,
@@ -55,13 +55,16 @@ impl Publisher {
     /// Waits for the encoder; every wanted file.
     pub(super) fn finish(self) -> Result<Vec<MadeFile>, Failure> {
         let Self { spec, wanted, video, first, sheet, frames } = self;
-        let mut files = Vec::new();
-        let mp4 = video.finish().map_err(encoding)?;
-        let dimensions = (spec.size.width(), spec.size.height());
-        files.push(file(Variant::Video, mp4, dimensions, Some(frames), None));
+        let mut pictures = Vec::new(); // made while the encoder is busy with the last frames
         if let Some(first) = first.filter(|_| wanted.contains(&Variant::Thumbnail)) {
             let picture = thumbnail(&first).map_err(encoding)?;
-            files.push(file(Variant::Thumbnail, picture.webp, (picture.width, picture.height), None, None));
+            pictures.push(file(
+                Variant::Thumbnail,
+                picture.webp,
+                (picture.width, picture.height),
+                None,
+                None,
+            ));
         }
         if let Some(sheet) = sheet {
             let (jpeg, geometry) = sheet.finish().map_err(encoding)?;
@@ -73,8 +76,12 @@ impl Publisher {
                 tile_height: geometry.tile_height,
                 interval_seconds: geometry.interval_seconds,
             };
-            files.push(file(Variant::Spritesheet, jpeg, sides, None, Some(geometry)));
+            pictures.push(file(Variant::Spritesheet, jpeg, sides, None, Some(geometry)));
         }
+        let mp4 = video.finish().map_err(encoding)?;
+        let dimensions = (spec.size.width(), spec.size.height());
+        let mut files = vec![file(Variant::Video, mp4, dimensions, Some(frames), None)];
+        files.append(&mut pictures);
         Ok(files)
     }
 }
