@@ -7,6 +7,7 @@ mod cpu;
 pub mod cuda;
 mod device;
 mod error;
+mod host;
 mod matrix;
 mod movable;
 #[cfg(any(test, feature = "cuda"))]
@@ -47,6 +48,7 @@ pub mod rgb8;
 
 pub use device::Device;
 pub use error::{Error, Result};
+pub use host::give_back_freed;
 pub use matrix::{Format, Matrix};
 pub use movable::Movable;
 pub use tensor::{DType, Tensor};

@@ -28,9 +28,10 @@ pub(super) fn check(
         Box::pin(async move {
             let (database, storage) = probes.results().await;
             let workers = scheduler.workers();
-            // A worker that is still loading names no model.
-            let ready = |state| matches!(state, WorkerState::Idle | WorkerState::Busy);
-            let ready = workers.iter().filter(|worker| ready(worker.state) && !worker.models.is_empty());
+            // One that lets a model go takes jobs in a moment.
+            let ready =
+                |state| matches!(state, WorkerState::Idle | WorkerState::Busy | WorkerState::Unloading);
+            let ready = workers.iter().filter(|worker| ready(worker.state));
             let down = workers.iter().filter(|worker| worker.state == WorkerState::Down).count();
             Readiness {
                 database,

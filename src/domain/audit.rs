@@ -92,6 +92,8 @@ kinds! {
     WorkerRestarted = "worker.restarted",
     WorkerDrained = "worker.drained",
     WorkerResumed = "worker.resumed",
+    ModelLoaded = "worker.model_loaded",
+    ModelUnloaded = "worker.model_unloaded",
     ConfigChanged = "config.changed",
 }
 

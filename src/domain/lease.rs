@@ -105,7 +105,7 @@ pub struct Welcome {
 }
 
 /// A worker has nothing to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeaseRequest {
     /// How long the server may hold the answer back; it cuts this to its own limit.
     pub wait_ms: u64,
@@ -118,6 +118,30 @@ pub struct LeaseRequest {
     /// Loads that the server has not confirmed by an answer to such a request.
     #[serde(default)]
     pub loads: Vec<ModelLoad>,
+    /// A model comes or goes: the worker takes no job now and shows only that it lives.
+    #[serde(default)]
+    pub occupied: bool,
+    /// Orders about models that it is done with, until the server has answered.
+    #[serde(default)]
+    pub carried_out: Vec<CarriedOut>,
+}
+
+/// A model that the worker is to have in its memory, or not to have there any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelOrder {
+    /// Rises from order to order, also over restarts of the server.
+    pub number: u64,
+    pub model: ModelId,
+    /// Whether the model is to be there.
+    pub resident: bool,
+}
+
+/// A worker is done with an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedOut {
+    pub number: u64,
+    /// Why the order could not be followed.
+    pub error: Option<String>,
 }
 
 /// A model came into a worker's memory. Told until the server answers, and so perhaps twice.
@@ -129,12 +153,15 @@ pub struct ModelLoad {
     pub seconds: f64,
 }
 
-/// A job, or orders, or neither.
+/// A job, or orders, or none of them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeaseAnswer {
     pub lease: Option<Box<Lease>>,
     #[serde(default)]
     pub orders: Orders,
+    /// To be carried out before the next job, the first one first. Told until they are.
+    #[serde(default)]
+    pub models: Vec<ModelOrder>,
 }
 
 /// What the server wants of a worker besides work.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use kernels::rgb8::{FrameBytes, rgb8};
 use kernels::sage_attention;
 use kernels::sla_mask::BlockSize;
-use kernels::{DType, Device, Tensor};
+use kernels::{DType, Device, Tensor, give_back_freed};
 use rayon::prelude::*;
 
 use super::attention::Attention;
@@ -94,7 +94,7 @@ impl Pipeline {
         self.model = model.clone();
         let course = Course::of_model(model, self.settings, &self.device);
         let mut all = Vec::new();
-        for (kind, expert) in self.networks() {
+        for (kind, expert) in networks(model) {
             let needed = course.needed(kind, expert);
             all.push(needed.part.clone());
             // With room for all, all come; else as many as there is room for, and the rest when a clip needs it.
@@ -118,6 +118,27 @@ impl Pipeline {
             .all(|key| self.residents.has(&key))
     }
 
+    /// Lets every network of `model` go, in all formats, on the device and beside it, but for those that models in
+    /// `staying` work with, too. Device and machine have back what they took.
+    pub fn let_go(&mut self, model: &Model, staying: &[&Model]) -> Result<(), EngineError> {
+        let staying: Vec<PartKey> = staying.iter().flat_map(|model| self.keys(model)).collect();
+        let going: Vec<PartKey> = self.keys(model).filter(|key| !staying.contains(key)).collect();
+        self.texts.retain(|text| !going.contains(&text.encoder));
+        self.residents.let_go(&going)?;
+        self.device.trim()?;
+        give_back_freed();
+        Ok(())
+    }
+
+    /// What the networks of a model are called, in every format that a job may ask for.
+    fn keys(&self, model: &Model) -> impl Iterator<Item = PartKey> {
+        let in_format = move |linear| {
+            let course = Course::of_model(model, Settings { linear, ..self.settings }, &self.device);
+            networks(model).into_iter().map(move |(kind, expert)| course.needed(kind, expert).part.key)
+        };
+        LinearCompute::ALL.into_iter().flat_map(in_format)
+    }
+
     /// Jobs from now on that do not ask for int8 compute in this format.
     pub fn compute_in(&mut self, linear: LinearCompute) {
         self.settings.linear = linear;
@@ -128,20 +149,8 @@ impl Pipeline {
         self.residents.take_moves()
     }
 
-    /// Every network of the model, in the order of work.
-    fn networks(&self) -> Vec<(PartKind, Expert)> {
-        let mut all = vec![(PartKind::TextEncoder, Expert::High)];
-        if self.takes_picture() {
-            all.push((PartKind::Encoder, Expert::High));
-        }
-        let experts = self.model.architecture().experts.iter();
-        all.extend(experts.map(|&expert| (PartKind::Transformer, expert)));
-        all.push((PartKind::Decoder, Expert::High));
-        all
-    }
-
     fn takes_picture(&self) -> bool {
-        self.model.architecture().transformer.in_dim > LATENT_CHANNELS
+        takes_picture(&self.model)
     }
 
     /// The model that works.
@@ -435,6 +444,18 @@ impl Pipeline {
         })?;
         before.map_or(Ok(()), |frames| hand_over(&frames, spec, listener))
     }
+}
+
+/// Every network of a model, in the order of work.
+fn networks(model: &Model) -> Vec<(PartKind, Expert)> {
+    let picture = takes_picture(model).then_some((PartKind::Encoder, Expert::High));
+    let experts = model.architecture().experts.iter().map(|&expert| (PartKind::Transformer, expert));
+    let text = (PartKind::TextEncoder, Expert::High);
+    [text].into_iter().chain(picture).chain(experts).chain([(PartKind::Decoder, Expert::High)]).collect()
+}
+
+fn takes_picture(model: &Model) -> bool {
+    model.architecture().transformer.in_dim > LATENT_CHANNELS
 }
 
 /// Waits for frames and passes them on.

@@ -13,7 +13,7 @@ use super::policy::Policy;
 use super::presence::Presence;
 use super::queue::{Backlog, Queue, Waiting};
 use super::report;
-use super::workers::{Heard, WorkerView, Workers};
+use super::workers::{Heard, OrderRefused, WorkerView, Workers};
 use crate::domain::clock::{Clock, Moment, Random};
 use crate::domain::estimate::{Estimate, Measurement, Shape};
 use crate::domain::id::{EventId, ProjectId, VideoId, WorkerId};
@@ -309,6 +309,14 @@ impl Scheduler {
         let known = self.inner.state().workers.order(worker, orders, stop_at);
         self.inner.work.notify_waiters();
         known
+    }
+
+    /// Wants a model in a worker's memory, or out of it. The worker sees to it before its next job.
+    pub fn order_model(&self, worker: WorkerId, model: &ModelId, resident: bool) -> Result<(), OrderRefused> {
+        let at = self.inner.parts.clock.now();
+        self.inner.state().workers.order_model(worker, model, resident, at)?;
+        self.inner.work.notify_waiters();
+        Ok(())
     }
 
     /// Waits for moves that were begun and not ended, so that none is cut off by the end of the process.

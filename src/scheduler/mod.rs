@@ -2,7 +2,7 @@
 //! Never touches tensors; speaks HTTP only in `http`, with workers.
 //!
 //! Read in this order: the choice (`pick`, over `queue`), the numbers (`policy`, `retry`, `estimates`), who is there
-//! (`workers`, `presence`, `leases`), and the handle that joins them (`handle`, `protocol`, `watchdog`).
+//! (`workers`, `model_orders`, `presence`, `leases`), and the handle that joins them (`handle`, `protocol`, `watchdog`).
 
 mod changes;
 mod error;
@@ -12,6 +12,9 @@ mod fairness;
 mod handle;
 mod http;
 mod leases;
+mod model_orders;
+#[cfg(test)]
+mod model_orders_tests;
 mod pick;
 mod policy;
 mod presence;
@@ -29,9 +32,10 @@ pub use changes::Watch;
 pub use error::SchedulerError;
 pub use handle::{Expected, Outlook, Overload, Parts, Scheduler};
 pub use http::{WorkerAccess, configure};
+pub use model_orders::ModelView;
 pub use pick::{Asking, Head, Lane, Snapshot, pick};
 pub use policy::Policy;
 pub use queue::Backlog;
 pub use system::{SystemClock, SystemRandom};
 pub use watchdog::Watchdog;
-pub use workers::{WorkerState, WorkerView};
+pub use workers::{OrderRefused, WorkerState, WorkerView};

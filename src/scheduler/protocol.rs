@@ -21,7 +21,7 @@ use crate::domain::id::{VideoId, WorkerId};
 use crate::domain::job::{Holder, Job, JobError, JobState};
 use crate::domain::lease::{
     Complete, Cost, Fail, Heartbeat, HeartbeatAnswer, InputTarget, Lease, LeaseAnswer, LeaseRequest,
-    ModelLoad, Orders, PROTOCOL, UploadTarget, Welcome, WorkerHello,
+    ModelLoad, ModelOrder, Orders, PROTOCOL, UploadTarget, Welcome, WorkerHello,
 };
 use crate::domain::moves::{BadMove, Move, Outcome, Spent};
 use crate::domain::stage::Timings;
@@ -66,7 +66,8 @@ impl Scheduler {
             let inner = Arc::clone(&self.inner);
             let attempt = self.inner.moves.spawn(async move { inner.hand_out(worker).await });
             let answer = attempt.await.map_err(|_| SchedulerError::StaleLease)??;
-            if answer.lease.is_some() || answer.orders.stop || answer.orders.restart {
+            let (answer, urgent) = answer;
+            if urgent || answer.lease.is_some() {
                 return Ok(answer);
             }
             if timeout_at(deadline, work).await.is_err() {
@@ -149,9 +150,9 @@ impl Inner {
         let heard = self.heard();
         let mut state = self.state();
         let worker = state.workers.get_mut(worker).ok_or(SchedulerError::UnknownWorker)?;
-        worker.asks(request.models, &request.devices, heard);
         report::moved(&self.parts.metrics, &worker.hello.name, &request.moves);
         report::loaded(&self.parts.metrics, &worker.news_of(&request.loads));
+        worker.asks(request, heard);
         Ok(())
     }
 
@@ -162,11 +163,11 @@ impl Inner {
         }
     }
 
-    /// One try to find a job for the worker.
-    async fn hand_out(&self, worker: WorkerId) -> Result<LeaseAnswer, SchedulerError> {
+    /// One try to find a job for the worker, and whether it is to have the answer even without one.
+    async fn hand_out(&self, worker: WorkerId) -> Result<(LeaseAnswer, bool), SchedulerError> {
         loop {
-            let (orders, found) = self.choose(worker)?;
-            let Some(found) = found else { return Ok(LeaseAnswer { lease: None, orders }) };
+            let Choice { orders, models, urgent, found } = self.choose(worker)?;
+            let Some(found) = found else { return Ok((LeaseAnswer { lease: None, orders, models }, urgent)) };
             let lease = match found {
                 Found::Again(job) => Some(lease_of(&job)),
                 Found::Waiting(waiting, holder) => {
@@ -174,27 +175,33 @@ impl Inner {
                 }
             };
             if let Some(lease) = lease {
-                return Ok(LeaseAnswer { lease: Some(Box::new(lease)), orders });
+                return Ok((LeaseAnswer { lease: Some(Box::new(lease)), orders, models }, urgent));
             }
         }
     }
 
-    fn choose(&self, id: WorkerId) -> Result<(Orders, Option<Found>), SchedulerError> {
+    /// Orders about models come before the next job, and are told to a worker that drains, too.
+    fn choose(&self, id: WorkerId) -> Result<Choice, SchedulerError> {
         let (now, at) = (self.parts.clock.monotonic(), self.parts.clock.now());
         let mut state = self.state();
         let asking = state.workers.asking(id, now).ok_or(SchedulerError::UnknownWorker)?;
-        let worker = state.workers.get(id).ok_or(SchedulerError::UnknownWorker)?;
-        let (orders, local) = (worker.orders, worker.local);
+        let worker = state.workers.get_mut(id).ok_or(SchedulerError::UnknownWorker)?;
+        let (orders, local, occupied) = (worker.orders, worker.local, worker.occupied);
+        let (models, news) = worker.model_orders.tell();
+        let choice = Choice { orders, models, urgent: news || orders.stop || orders.restart, found: None };
         if state.draining || orders != Orders::default() {
-            return Ok((Orders { drain: true, ..orders }, None));
+            return Ok(Choice { orders: Orders { drain: true, ..orders }, ..choice });
         }
         if let Some(held) = state.leases.unheard(id) {
-            return Ok((orders, Some(Found::Again(Box::new(held.job.clone())))));
+            return Ok(Choice { found: Some(Found::Again(Box::new(held.job.clone()))), ..choice });
         }
-        let choice = pick(&state.queue.snapshot(at), &asking, &self.parts.policy, at);
-        let waiting = choice.and_then(|(_, video)| state.queue.start(video));
+        if news || occupied {
+            return Ok(choice);
+        }
+        let picked = pick(&state.queue.snapshot(at), &asking, &self.parts.policy, at);
+        let waiting = picked.and_then(|(_, video)| state.queue.start(video));
         let holder = Holder { worker: id, name: asking.name, local, since: at };
-        Ok((orders, waiting.map(|waiting| Found::Waiting(waiting, holder))))
+        Ok(Choice { found: waiting.map(|waiting| Found::Waiting(waiting, holder)), ..choice })
     }
 
     /// Makes the claim durable. `None` if the job was gone; then another may be tried.
@@ -421,6 +428,15 @@ impl Inner {
         }
         report::out_of_memory(&self.parts.metrics, &held.job);
     }
+}
+
+/// What is to be told to a worker.
+struct Choice {
+    orders: Orders,
+    models: Vec<ModelOrder>,
+    /// Told at once, also without a job.
+    urgent: bool,
+    found: Option<Found>,
 }
 
 /// What a worker is given.

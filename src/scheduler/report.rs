@@ -34,8 +34,8 @@ impl Scheduler {
         let backlog = self.backlog();
         let workers = self.workers();
         for model in workers.iter().flat_map(|worker| &worker.models) {
-            metrics.queue_depth.set([model.id.as_str()], 0.0);
-            metrics.queue_oldest_age_seconds.set([model.id.as_str()], 0.0);
+            metrics.queue_depth.set([model.hosted.id.as_str()], 0.0);
+            metrics.queue_oldest_age_seconds.set([model.hosted.id.as_str()], 0.0);
         }
         for line in &backlog {
             let model = line.model.as_str();
@@ -54,9 +54,9 @@ impl Scheduler {
                 metrics.worker_state.set([&worker.name, state.as_str()], is);
             }
             for model in &worker.models {
-                let quantized = if model.quant_linear { "true" } else { "false" };
-                let loaded = f64::from(u8::from(model.resident));
-                metrics.model_loaded.set([&worker.name, model.id.as_str(), quantized], loaded);
+                let quantized = if model.hosted.quant_linear { "true" } else { "false" };
+                let loaded = f64::from(u8::from(model.hosted.resident));
+                metrics.model_loaded.set([&worker.name, model.hosted.id.as_str(), quantized], loaded);
             }
             for device in &worker.devices {
                 let labels = [worker.name.as_str(), &device.index.to_string()];

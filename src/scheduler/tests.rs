@@ -23,17 +23,17 @@ use crate::storage::{self, Body, Key, Storage};
 use crate::store::{Admission, Gates, JobStore, Memory, OutboxStore, Reach};
 
 /// A scheduler with all that it stands on.
-struct Bench {
+pub(super) struct Bench {
     metrics: Arc<Metrics>,
     store: Arc<Memory>,
     storage: Arc<storage::Memory>,
     clock: Arc<TestClock>,
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     watchdog: Watchdog,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let (store, clock) = (Arc::new(Memory::default()), Arc::new(TestClock::default()));
         let storage = Arc::new(storage::Memory::default());
         let metrics = metrics();
@@ -65,7 +65,7 @@ impl Bench {
         self.watchdog = Watchdog::default();
     }
 
-    async fn submit(&self, project: u64, number: u64) -> VideoId {
+    pub(super) async fn submit(&self, project: u64, number: u64) -> VideoId {
         let created = self.clock.now().0 - 1000 + number;
         let job = sample::job(project, created);
         self.store
@@ -81,7 +81,7 @@ impl Bench {
         job.id
     }
 
-    async fn worker(&self, name: &str, local: bool) -> WorkerId {
+    pub(super) async fn worker(&self, name: &str, local: bool) -> WorkerId {
         let hello = WorkerHello {
             protocol: PROTOCOL,
             name: name.to_owned(),
@@ -95,8 +95,7 @@ impl Bench {
     }
 
     async fn lease(&self, worker: WorkerId) -> Option<Lease> {
-        let request =
-            LeaseRequest { wait_ms: 0, models: models(), devices: vec![], moves: vec![], loads: vec![] };
+        let request = LeaseRequest { models: models(), ..LeaseRequest::default() };
         self.scheduler.lease(worker, request).await.unwrap().lease.map(|lease| *lease)
     }
 
@@ -184,7 +183,7 @@ fn metrics() -> Arc<Metrics> {
     }))
 }
 
-fn models() -> Vec<HostedModel> {
+pub(super) fn models() -> Vec<HostedModel> {
     vec![HostedModel { id: ModelId::new("wan-tiny"), quant_linear: false, resident: true }]
 }
 
@@ -216,8 +215,7 @@ async fn a_job_is_handed_out_made_and_told_once() {
 async fn a_waiting_worker_gets_a_job_the_moment_it_comes() {
     let bench = Bench::new().await;
     let worker = bench.worker("cpu", true).await;
-    let request =
-        LeaseRequest { wait_ms: 10_000, models: models(), devices: vec![], moves: vec![], loads: vec![] };
+    let request = LeaseRequest { wait_ms: 10_000, models: models(), ..LeaseRequest::default() };
     let waiting = bench.scheduler.lease(worker, request);
     let (answer, video) = futures_util::join!(waiting, bench.submit(1, 1));
     assert_eq!(answer.unwrap().lease.unwrap().video, video);
@@ -270,7 +268,7 @@ async fn a_dead_child_gives_its_job_back_at_once() {
     }
     let job = bench.job(video).await;
     assert_eq!(job.status.error.unwrap().code, FailureCode::WorkerLost);
-    let gone = LeaseRequest { wait_ms: 0, models: models(), devices: vec![], moves: vec![], loads: vec![] };
+    let gone = LeaseRequest { models: models(), ..LeaseRequest::default() };
     let answer = bench.scheduler.lease(worker, gone).await;
     assert!(matches!(answer, Err(SchedulerError::UnknownWorker)));
 }
@@ -326,8 +324,7 @@ async fn out_of_memory_restarts_the_worker_and_tries_once_more() {
     let video = bench.submit(1, 1).await;
     let lease = bench.lease(worker).await.unwrap();
     bench.fail(worker, &lease, FailureClass::OutOfMemory).await;
-    let request =
-        LeaseRequest { wait_ms: 10_000, models: models(), devices: vec![], moves: vec![], loads: vec![] };
+    let request = LeaseRequest { wait_ms: 10_000, models: models(), ..LeaseRequest::default() };
     let answer = bench.scheduler.lease(worker, request).await.unwrap();
     assert!(answer.orders.restart && answer.lease.is_none());
     bench.pass(2).await;
@@ -390,8 +387,7 @@ async fn a_draining_server_hands_nothing_out_and_ends_when_its_jobs_do() {
     futures_util::join!(bench.scheduler.idle(), ends);
     assert_eq!(bench.lease(worker).await, None);
     bench.scheduler.stop_workers();
-    let request =
-        LeaseRequest { wait_ms: 10_000, models: models(), devices: vec![], moves: vec![], loads: vec![] };
+    let request = LeaseRequest { wait_ms: 10_000, models: models(), ..LeaseRequest::default() };
     let orders = bench.scheduler.lease(worker, request).await.unwrap().orders;
     assert_eq!(orders, Orders { drain: true, restart: false, stop: true });
 }
@@ -440,11 +436,9 @@ async fn every_load_of_a_model_is_observed_once_however_its_job_ends() {
     let mut bench = Bench::new().await;
     let load = |number| ModelLoad { number, model: ModelId::new("wan-tiny"), seconds: 1.5 };
     let told = |loads: &[ModelLoad]| LeaseRequest {
-        wait_ms: 0,
         models: models(),
-        devices: vec![],
-        moves: vec![],
         loads: loads.to_vec(),
+        ..LeaseRequest::default()
     };
     let count = |bench: &Bench| bench.metrics.model_load_duration_seconds.count(["wan-tiny"]);
     let worker = bench.worker("cpu", true).await;

@@ -3,22 +3,25 @@
 
 use std::collections::BTreeMap;
 
+use super::model_orders::{ModelOrders, ModelView};
 use super::pick::Asking;
 use super::policy::{KEEP_DOWN, SILENCE};
 use crate::domain::clock::{Moment, UnixMillis};
 use crate::domain::id::{VideoId, WorkerId};
-use crate::domain::lease::{Device, DeviceStats, HostedModel, ModelLoad, Orders, WorkerHello};
+use crate::domain::lease::{Device, DeviceStats, LeaseRequest, ModelLoad, Orders, WorkerHello};
 use crate::domain::model::ModelId;
 
 /// What a worker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WorkerState {
-    /// It has said hello and not asked for work yet.
+    /// It has said hello and not asked for work yet: its first model loads.
     Starting,
     Idle,
     Busy,
     /// It takes no new job.
     Draining,
+    /// A model leaves its memory.
+    Unloading,
     /// It ends after its job, to be started afresh.
     Restarting,
     /// It has not called for a while.
@@ -37,7 +40,7 @@ pub struct WorkerView {
     pub local: bool,
     pub state: WorkerState,
     pub devices: Vec<Device>,
-    pub models: Vec<HostedModel>,
+    pub models: Vec<ModelView>,
     pub current_video: Option<VideoId>,
     pub last_heartbeat_at: UnixMillis,
 }
@@ -50,6 +53,9 @@ pub(super) struct Worker {
     /// When it is to give its job back, whatever its orders said.
     stop_at: Option<Moment>,
     asked: bool,
+    /// A model comes or goes.
+    pub(super) occupied: bool,
+    pub(super) model_orders: ModelOrders,
     /// The last load of a model that was taken in.
     loads_known: u64,
     seen: Moment,
@@ -61,10 +67,25 @@ pub(super) struct Workers {
     by_id: BTreeMap<WorkerId, Worker>,
 }
 
+/// Why a worker gets no order about a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderRefused {
+    UnknownWorker,
+    /// The worker does not host the model.
+    NotHosted,
+}
+
 impl WorkerState {
     /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Starting, Self::Idle, Self::Busy, Self::Draining, Self::Restarting, Self::Down];
+    pub const ALL: [Self; 7] = [
+        Self::Starting,
+        Self::Idle,
+        Self::Busy,
+        Self::Draining,
+        Self::Unloading,
+        Self::Restarting,
+        Self::Down,
+    ];
 
     /// As written on the wire.
     pub fn as_str(self) -> &'static str {
@@ -73,6 +94,7 @@ impl WorkerState {
             Self::Idle => "idle",
             Self::Busy => "busy",
             Self::Draining => "draining",
+            Self::Unloading => "unloading",
             Self::Restarting => "restarting",
             Self::Down => "down",
         }
@@ -101,7 +123,18 @@ impl Workers {
         self.remove(&hello.name);
         let orders = Orders::default();
         let (seen, seen_at) = (heard.seen, heard.at);
-        let worker = Worker { hello, local, orders, stop_at: None, asked: false, loads_known, seen, seen_at };
+        let worker = Worker {
+            hello,
+            local,
+            orders,
+            stop_at: None,
+            asked: false,
+            occupied: false,
+            model_orders: ModelOrders::default(),
+            loads_known,
+            seen,
+            seen_at,
+        };
         self.by_id.insert(id, worker);
         id
     }
@@ -119,6 +152,21 @@ impl Workers {
         let Some(worker) = self.by_id.get_mut(&id) else { return false };
         (worker.orders, worker.stop_at) = (orders, stop_at);
         true
+    }
+
+    /// Wants a model in a worker's memory, or out of it.
+    pub(super) fn order_model(
+        &mut self,
+        id: WorkerId,
+        model: &ModelId,
+        resident: bool,
+        at: UnixMillis,
+    ) -> Result<(), OrderRefused> {
+        let worker = self.by_id.get_mut(&id).ok_or(OrderRefused::UnknownWorker)?;
+        let hosted = worker.hello.models.iter().find(|hosted| hosted.id == *model);
+        let hosted = hosted.ok_or(OrderRefused::NotHosted)?;
+        worker.model_orders.want(hosted, resident, at);
+        Ok(())
     }
 
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
@@ -179,7 +227,7 @@ impl Workers {
                 local: worker.local,
                 state: worker.state(now, current_video.is_some()),
                 devices: worker.hello.devices.clone(),
-                models: worker.hello.models.clone(),
+                models: worker.hello.models.iter().map(|model| worker.model_orders.view(model)).collect(),
                 current_video,
                 last_heartbeat_at: worker.seen_at,
             }
@@ -208,11 +256,13 @@ impl Worker {
     }
 
     /// It asks for work and tells how it is.
-    pub(super) fn asks(&mut self, models: Vec<HostedModel>, devices: &[DeviceStats], heard: Heard) {
-        self.asked = true;
-        self.hello.models = models;
-        self.measured(devices);
+    pub(super) fn asks(&mut self, request: LeaseRequest, heard: Heard) {
+        self.asked |= !request.occupied;
+        self.occupied = request.occupied;
+        self.hello.models = request.models;
+        self.measured(&request.devices);
         self.heard(heard);
+        request.carried_out.into_iter().for_each(|done| self.model_orders.carried_out(done));
     }
 
     pub(super) fn measured(&mut self, stats: &[DeviceStats]) {
@@ -230,6 +280,8 @@ impl Worker {
             WorkerState::Draining
         } else if busy {
             WorkerState::Busy
+        } else if self.model_orders.has_unload() {
+            WorkerState::Unloading
         } else if self.asked {
             WorkerState::Idle
         } else {

@@ -82,7 +82,8 @@ impl Told {
 }
 
 enum Command {
-    Load(ModelId, oneshot::Sender<()>),
+    Load(ModelId, oneshot::Sender<Result<(), Failure>>),
+    Unload(ModelId, oneshot::Sender<Result<(), Failure>>),
     Make(Box<Work>, Span, oneshot::Sender<Result<Made, Failure>>),
 }
 
@@ -95,18 +96,32 @@ impl EngineThread {
     ) -> Result<Self, EngineGone> {
         let (commands, queue) = mpsc::channel();
         let told = Arc::<Mutex<Told>>::default();
-        let mut engine =
-            Engine { device, library, settings, pipeline: None, seen: Vec::new(), told: told.clone() };
+        let mut engine = Engine {
+            device,
+            library,
+            settings,
+            pipeline: None,
+            front: None,
+            seen: Vec::new(),
+            told: told.clone(),
+        };
         let thread = std::thread::Builder::new().name("engine".to_owned());
         thread.spawn(move || engine.serve(&queue)).map_err(|_| EngineGone)?;
         Ok(Self { commands, told })
     }
 
     /// Loads a model before it is asked for. A failure is logged here and met again by the first job.
-    pub(super) async fn load(&self, model: ModelId) -> Result<(), EngineGone> {
+    pub(super) async fn load(&self, model: ModelId) -> Result<Result<(), Failure>, EngineGone> {
         let (done, loaded) = oneshot::channel();
         self.commands.send(Command::Load(model, done)).map_err(|_| EngineGone)?;
         loaded.await.map_err(|_| EngineGone)
+    }
+
+    /// Lets a model go: the device has the memory back that no other model in it needs.
+    pub(super) async fn unload(&self, model: ModelId) -> Result<Result<(), Failure>, EngineGone> {
+        let (done, unloaded) = oneshot::channel();
+        self.commands.send(Command::Unload(model, done)).map_err(|_| EngineGone)?;
+        unloaded.await.map_err(|_| EngineGone)
     }
 
     /// Makes one video.
@@ -147,6 +162,8 @@ struct Engine {
     library: Library,
     settings: Settings,
     pipeline: Option<Pipeline>,
+    /// The model that the pipeline works with, unless it was unloaded or could not be loaded.
+    front: Option<ModelId>,
     /// Every model that was asked for.
     seen: Vec<Model>,
     told: Arc<Mutex<Told>>,
@@ -156,14 +173,22 @@ impl Engine {
     fn serve(&mut self, queue: &mpsc::Receiver<Command>) {
         while let Ok(command) = queue.recv() {
             match command {
+                // Nobody waits for an answer any more if the worker is ending.
                 Command::Load(model, done) => {
-                    match self.load(&model) {
-                        Ok(Some(seconds)) => self.count(&model, seconds),
-                        Ok(None) => {}
-                        Err(failure) => warn!(%model, "the model cannot be loaded: {}", failure.message),
+                    let loaded = self.load(&model).map(|seconds| {
+                        seconds.into_iter().for_each(|seconds| self.count(&model, seconds));
+                    });
+                    if let Err(failure) = &loaded {
+                        warn!(%model, "the model cannot be loaded: {}", failure.message);
                     }
-                    // Nobody waits any more if the worker is ending.
-                    done.send(()).ok();
+                    done.send(loaded).ok();
+                }
+                Command::Unload(model, done) => {
+                    let unloaded = self.unload(&model);
+                    if let Err(failure) = &unloaded {
+                        warn!(%model, "the model cannot be unloaded: {}", failure.message);
+                    }
+                    done.send(unloaded).ok();
                 }
                 Command::Make(work, span, done) => {
                     let _entered = span.entered();
@@ -189,6 +214,7 @@ impl Engine {
             None => self.library.find(model.as_str()).map_err(|error| failed(error.to_string()))?,
         };
         let held = self.pipeline.as_ref().is_some_and(|pipeline| pipeline.holds(&found));
+        self.front = None;
         let outcome = match &mut self.pipeline {
             Some(pipeline) => pipeline.turn_to(&found),
             None => {
@@ -202,9 +228,25 @@ impl Engine {
         }
         self.tell();
         outcome.map_err(|error| Failure::of(error, None, None))?;
+        self.front = Some(model.clone());
         let seconds = began.elapsed().as_secs_f64();
         info!(%model, device = %self.device, seconds, held, "model loaded");
         Ok((!held).then_some(seconds))
+    }
+
+    /// Lets the model's networks go, but for those that another model in memory works with.
+    fn unload(&mut self, model: &ModelId) -> Result<(), Failure> {
+        let Some(pipeline) = &mut self.pipeline else { return Ok(()) };
+        let (found, others): (Vec<_>, Vec<_>) = self.seen.iter().partition(|seen| seen.id() == model);
+        let staying: Vec<&Model> = others.into_iter().filter(|other| pipeline.holds(other)).collect();
+        let outcome = found.into_iter().try_for_each(|model| pipeline.let_go(model, &staying));
+        if self.front.as_ref() == Some(model) {
+            self.front = None;
+        }
+        self.tell();
+        outcome.map_err(|error| Failure::of(error, None, None))?;
+        info!(%model, device = %self.device, "model unloaded");
+        Ok(())
     }
 
     /// Notes a load for the server.
@@ -288,7 +330,7 @@ impl Engine {
     }
 
     fn turned_to(&self, model: &ModelId) -> bool {
-        self.pipeline.as_ref().is_some_and(|pipeline| pipeline.model().id() == model)
+        self.front.as_ref() == Some(model)
     }
 }
 

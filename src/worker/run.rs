@@ -14,7 +14,9 @@ use super::engine_thread::{EngineGone, EngineThread};
 use super::heartbeat::Pulse;
 use super::progress::{Halt, Progress};
 use crate::domain::device::DeviceName;
-use crate::domain::lease::{HostedModel, Lease, LeaseRequest, Orders, PROTOCOL, Welcome, WorkerHello};
+use crate::domain::lease::{
+    CarriedOut, HostedModel, Lease, LeaseRequest, ModelOrder, Orders, PROTOCOL, Welcome, WorkerHello,
+};
 use crate::domain::model::ModelId;
 use crate::domain::trace::TraceContext;
 use crate::engine::Settings;
@@ -25,7 +27,7 @@ use crate::net::ServerClient;
 /// How long the server may hold a request for work: under the idle timeouts of proxies.
 const LEASE_WAIT: Duration = Duration::from_secs(20);
 
-/// Between two signs of life of a worker that loads its first model.
+/// Between two signs of life of a worker that loads a model.
 const ASK_WHILE_LOADING: Duration = Duration::from_secs(5);
 
 /// The pause before the first repetition of a call that did not come through.
@@ -116,6 +118,17 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<Ended, WorkerE
     worker.work().await
 }
 
+/// What a worker does with its models between jobs.
+enum Chore {
+    /// Load the one that it starts with.
+    First(ModelId),
+    Order(ModelOrder),
+}
+
+/// Why a model that was loaded as far as possible is not resident.
+const SHORT_OF_MEMORY: &str =
+    "the device has not the memory for all of its networks at once; a job brings them in turn";
+
 struct Worker {
     client: LeaseClient,
     engine: EngineThread,
@@ -134,22 +147,22 @@ impl Worker {
             Some(welcome) => welcome,
             None => return Ok(Ended::Stopped),
         };
-        let first = self.models.first().map(|first| first.id.clone());
-        let mut loading = first.map(|first| Box::pin(self.engine.load(first)));
+        let mut chore = self.models.first().map(|first| Box::pin(self.chore(Chore::First(first.id.clone()))));
+        let mut carried_out = Vec::new();
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Some(load) = &mut loading {
+            if let Some(work) = &mut chore {
                 tokio::select! {
-                    loaded = tokio::time::timeout(ASK_WHILE_LOADING, load) => {
-                        if let Ok(loaded) = loaded {
-                            loaded?;
-                            loading = None;
+                    done = tokio::time::timeout(ASK_WHILE_LOADING, work) => {
+                        if let Ok(done) = done {
+                            carried_out.extend(done?);
+                            chore = None;
                         }
                     }
                     () = self.stop.cancelled() => return Ok(Ended::Stopped),
                 }
             }
-            let request = self.request(loading.is_some());
+            let request = self.request(chore.is_some(), &carried_out);
             let answer = tokio::select! {
                 answer = self.client.lease(welcome.worker, &request) => answer,
                 () = self.stop.cancelled() => return Ok(Ended::Stopped),
@@ -171,7 +184,11 @@ impl Worker {
                 }
             };
             self.engine.confirm(&request.loads);
+            carried_out.clear();
             pause = FIRST_PAUSE;
+            if let (None, Some(order)) = (&chore, answer.models.into_iter().next()) {
+                chore = Some(Box::pin(self.chore(Chore::Order(order))));
+            }
             let mut orders = answer.orders;
             if let Some(lease) = answer.lease {
                 let trace_id = lease.trace.as_ref().map(TraceContext::trace_id);
@@ -191,17 +208,38 @@ impl Worker {
         }
     }
 
-    /// While a model loads, the worker shows that it is there, but asks for no model and waits for nothing:
+    /// While a model comes or goes, the worker shows that it is there, but wants no job and waits for nothing:
     /// a call that it broke off could be answered with a job that nobody takes.
-    fn request(&self, loading: bool) -> LeaseRequest {
-        let wait = if loading { Duration::ZERO } else { LEASE_WAIT };
+    fn request(&self, occupied: bool, carried_out: &[CarriedOut]) -> LeaseRequest {
+        let wait = if occupied { Duration::ZERO } else { LEASE_WAIT };
         LeaseRequest {
             wait_ms: wait.as_millis() as u64,
-            models: if loading { Vec::new() } else { self.hosted() },
+            models: self.hosted(),
             devices: self.devices.stats(),
             moves: self.engine.take_moves(),
             loads: self.engine.loads(),
+            occupied,
+            carried_out: carried_out.to_vec(),
         }
+    }
+
+    /// Brings a model or lets it go; what the server is to know of that.
+    async fn chore(&self, chore: Chore) -> Result<Option<CarriedOut>, EngineGone> {
+        let order = match chore {
+            Chore::First(model) => return self.engine.load(model).await.map(|_| None),
+            Chore::Order(order) => order,
+        };
+        let model = order.model.clone();
+        let done = if !self.models.iter().any(|offered| offered.id == model) {
+            Err(format!("this worker does not host {model}"))
+        } else if order.resident {
+            let loaded = self.engine.load(model.clone()).await?.map_err(|failure| failure.message);
+            let whole = |()| self.engine.resident().contains(&model);
+            loaded.and_then(|loaded| whole(loaded).then_some(()).ok_or_else(|| SHORT_OF_MEMORY.to_owned()))
+        } else {
+            self.engine.unload(model).await?.map_err(|failure| failure.message)
+        };
+        Ok(Some(CarriedOut { number: order.number, error: done.err() }))
     }
 
     /// Repeats until the server answers. `None` if the worker is stopped before.

@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 
 use crate::domain::clock::UnixMillis;
 use crate::domain::key::{KeyRecord, KeyText};
-use crate::domain::lease::{Device, HostedModel};
+use crate::domain::lease::Device;
 use crate::domain::tenant::Organization;
 use crate::domain::token::SigningKey;
 use crate::jobs::Minted;
-use crate::scheduler::{Scheduler, WorkerView};
+use crate::scheduler::{ModelView, Scheduler, WorkerView};
 
 /// An organization.
 #[derive(Debug, Serialize, ToSchema)]
@@ -98,7 +98,7 @@ pub(super) struct WorkerObject {
     name: String,
     host: String,
     process_id: u32,
-    /// `starting`, `idle`, `busy`, `draining`, `restarting` or `down`.
+    /// `starting`, `idle`, `busy`, `draining`, `unloading`, `restarting` or `down`.
     #[schema(value_type = String, example = "idle")]
     state: &'static str,
     devices: Vec<DeviceObject>,
@@ -129,6 +129,23 @@ struct HostedModelObject {
     quant_linear: bool,
     /// In memory, ready to run.
     resident: bool,
+    /// `load` or `unload`: an order that the worker has not carried out yet.
+    #[schema(required, value_type = Option<String>, example = json!(null))]
+    ordered: Option<&'static str>,
+    /// Why the last order could not be carried out.
+    #[schema(required)]
+    error: Option<String>,
+}
+
+/// A model of a worker.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the documented form of a body that `body` decodes")]
+pub(super) struct ModelBody {
+    #[schema(example = "wan-tiny")]
+    model: String,
+    /// Refused if the worker's variant of the model is the other one.
+    #[schema(example = false)]
+    quant_linear: Option<bool>,
 }
 
 /// The workers.
@@ -274,8 +291,15 @@ impl DeviceObject {
 }
 
 impl HostedModelObject {
-    fn new(model: &HostedModel) -> Self {
-        Self { id: model.id.to_string(), quant_linear: model.quant_linear, resident: model.resident }
+    fn new(model: &ModelView) -> Self {
+        let ModelView { hosted, ordered, error } = model;
+        Self {
+            id: hosted.id.to_string(),
+            quant_linear: hosted.quant_linear,
+            resident: hosted.resident,
+            ordered: ordered.map(|resident| if resident { "load" } else { "unload" }),
+            error: error.clone(),
+        }
     }
 }
 

@@ -74,6 +74,8 @@ where
         .service(workers::restart)
         .service(workers::drain)
         .service(workers::resume)
+        .service(workers::load)
+        .service(workers::unload)
         .service(workers::queue)
         .service(tokens::mint)
         .service(tokens::rotate)

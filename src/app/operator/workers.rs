@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 
-use super::dto::{QueueObject, RestartBody, WorkerList, WorkerObject};
+use super::dto::{ModelBody, QueueObject, RestartBody, WorkerList, WorkerObject};
 use super::{Pool, missing, note};
 use crate::api::Api;
-use crate::api::parts::{Accepts, ApiError, Limits, ListObject, Operator, read};
+use crate::api::parts::{Accepts, ApiError, ErrorCode, Limits, ListObject, Operator, read};
 use crate::domain::audit::AuditKind;
 use crate::domain::lease::Orders;
-use crate::scheduler::WorkerView;
+use crate::domain::model::ModelId;
+use crate::scheduler::{OrderRefused, WorkerView};
 
 /// Seconds that a restart waits for the current job before the job is given back, and the most that it may.
 const PATIENCE: u64 = 120;
@@ -97,6 +98,42 @@ pub(super) async fn resume(
     pool.answer(&worker)
 }
 
+/// Load a model
+///
+/// The worker brings the model into its memory before its next job, and lets others go that do not fit beside it. The answer
+/// does not wait for that: `ordered` goes from `load` to null, and `resident` or `error` tells how it went.
+#[utoipa::path(operation_id = "loadModel", tag = "Workers", params(("worker" = String, Path, example = "cpu")), request_body(content = ModelBody, content_type = "application/json"), responses((status = 200, description = "The worker; asking again changes nothing.", body = WorkerObject)))]
+#[post("/admin/v1/workers/{worker}/load")]
+pub(super) async fn load(
+    operator: Operator,
+    request: HttpRequest,
+    worker: web::Path<String>,
+    payload: web::Payload,
+    api: web::Data<Api>,
+    pool: web::Data<Pool>,
+) -> Result<HttpResponse, ApiError> {
+    let wanted = Wanted::of(&request, payload).await?;
+    pool.want(&api, &operator, &worker, wanted, true).await
+}
+
+/// Unload a model
+///
+/// The worker lets the model go once its current job has ended: memory that no other model in it needs is free then. The state
+/// is `unloading` until that is done. The next job for the model loads it again; a worker that drains gets none.
+#[utoipa::path(operation_id = "unloadModel", tag = "Workers", params(("worker" = String, Path, example = "cpu")), request_body(content = ModelBody, content_type = "application/json"), responses((status = 200, description = "The worker; asking again changes nothing.", body = WorkerObject)))]
+#[post("/admin/v1/workers/{worker}/unload")]
+pub(super) async fn unload(
+    operator: Operator,
+    request: HttpRequest,
+    worker: web::Path<String>,
+    payload: web::Payload,
+    api: web::Data<Api>,
+    pool: web::Data<Pool>,
+) -> Result<HttpResponse, ApiError> {
+    let wanted = Wanted::of(&request, payload).await?;
+    pool.want(&api, &operator, &worker, wanted, false).await
+}
+
 /// Read the queue
 #[utoipa::path(operation_id = "getQueue", tag = "Workers", responses((status = 200, description = "What waits, by model and project.", body = QueueObject)))]
 #[get("/admin/v1/queue")]
@@ -107,6 +144,44 @@ pub(super) async fn queue(
 ) -> Result<HttpResponse, ApiError> {
     let queue = QueueObject::new(&pool.scheduler, api.clock.now());
     Ok(std::future::ready(HttpResponse::Ok().json(queue)).await)
+}
+
+/// The model that an order is about.
+struct Wanted {
+    model: String,
+    quant_linear: Option<bool>,
+}
+
+impl Wanted {
+    async fn of(request: &HttpRequest, payload: web::Payload) -> Result<Self, ApiError> {
+        let mut fields = read(request, payload, Accepts::Json, Limits::PLAIN).await?;
+        let (model, quant_linear) = (fields.text("model")?, fields.boolean("quant_linear")?);
+        fields.finish()?;
+        let missing =
+            || ApiError::new(ErrorCode::MissingRequiredParameter, "`model` is required").about("model");
+        Ok(Self { model: model.ok_or_else(missing)?, quant_linear })
+    }
+
+    /// The worker's model of that name and variant.
+    fn among(&self, worker: &WorkerView) -> Result<ModelId, ApiError> {
+        let Self { model, quant_linear } = self;
+        let hosted =
+            worker.models.iter().map(|model| &model.hosted).find(|hosted| hosted.id.as_str() == model);
+        let hosted = hosted.ok_or_else(|| not_hosted(&worker.name, model))?;
+        match quant_linear {
+            Some(other) if *other != hosted.quant_linear => {
+                let message =
+                    format!("the worker hosts `{model}` with `quant_linear` {}", hosted.quant_linear);
+                Err(ApiError::new(ErrorCode::VariantNotDeployed, message).about("quant_linear"))
+            }
+            Some(_) | None => Ok(hosted.id.clone()),
+        }
+    }
+}
+
+fn not_hosted(worker: &str, model: &str) -> ApiError {
+    ApiError::new(ErrorCode::ModelNotFound, format!("worker `{worker}` does not host `{model}`"))
+        .about("model")
 }
 
 struct Restart {
@@ -143,6 +218,26 @@ impl Pool {
     fn order(&self, worker: &WorkerView, orders: Orders, patience: Option<Duration>) -> Result<(), ApiError> {
         let known = self.scheduler.order(worker.id, orders, patience);
         if known { Ok(()) } else { Err(missing("worker")) }
+    }
+
+    /// Orders a model into the worker's memory or out of it.
+    async fn want(
+        &self,
+        api: &Api,
+        operator: &Operator,
+        worker: &str,
+        wanted: Wanted,
+        resident: bool,
+    ) -> Result<HttpResponse, ApiError> {
+        let found = self.worker(worker)?;
+        let model = wanted.among(&found)?;
+        let kind = if resident { AuditKind::ModelLoaded } else { AuditKind::ModelUnloaded };
+        note(api, operator, None, kind, &found.name, Some(model.to_string())).await?;
+        self.scheduler.order_model(found.id, &model, resident).map_err(|refused| match refused {
+            OrderRefused::UnknownWorker => missing("worker"),
+            OrderRefused::NotHosted => not_hosted(&found.name, model.as_str()),
+        })?;
+        self.answer(worker)
     }
 
     fn answer(&self, id: &str) -> Result<HttpResponse, ApiError> {

@@ -149,6 +149,22 @@ impl Residents {
         }
     }
 
+    /// Lets networks go altogether, also those that wait beside the device.
+    pub(in crate::engine) fn let_go(&mut self, keys: &[PartKey]) -> Result<(), EngineError> {
+        let all = std::mem::take(&mut self.entries);
+        let (going, staying) = all.into_iter().partition(|entry| keys.contains(&entry.part.key));
+        self.entries = staying;
+        for Entry { part, network, .. } in going {
+            let (began, was_here) = (Instant::now(), network.is_here());
+            drop(network);
+            self.device.synchronize()?;
+            let kind = if was_here { MoveKind::Evict } else { MoveKind::LeavesHost };
+            let (part, bytes) = (part.key.kind, part.bytes);
+            self.moves.push(Move { kind, part, bytes, seconds: began.elapsed().as_secs_f64() });
+        }
+        Ok(())
+    }
+
     /// Brings a network to the device, if it is not there.
     pub(in crate::engine) fn load(&mut self, needed: &Needed) -> Result<(), EngineError> {
         self.network(needed).map(drop)

@@ -130,6 +130,31 @@ fn models_share_what_is_equal_and_stay_while_they_fit() {
 }
 
 #[test]
+fn a_model_that_is_let_go_leaves_what_others_share_and_comes_back() {
+    let (first, second) = (Model::synthetic("wan-tiny").unwrap(), Model::synthetic("wan-tiny-int8").unwrap());
+    let mut pipeline = Pipeline::open(&first, &Device::Cpu).unwrap();
+    let plain = frames(&mut pipeline, &spec(), None);
+    let quantised = VideoSpec { quant_linear: true, ..spec() };
+    frames(&mut pipeline, &quantised, None);
+    pipeline.turn_to(&second).unwrap();
+    pipeline.take_moves();
+    let gone = |pipeline: &mut Pipeline| -> Vec<PartKind> {
+        let moves = pipeline.take_moves();
+        moves.iter().filter(|one| one.kind == MoveKind::Evict).map(|one| one.part).collect()
+    };
+    use PartKind::{Decoder, Encoder, TextEncoder, Transformer};
+    pipeline.let_go(&first, &[&second]).unwrap();
+    assert_eq!(gone(&mut pipeline), [Transformer, Transformer], "in both formats, and nothing else");
+    assert!(!pipeline.holds(&first) && pipeline.holds(&second));
+    pipeline.let_go(&second, &[]).unwrap();
+    let mut rest = gone(&mut pipeline);
+    rest.sort();
+    assert_eq!(rest, [TextEncoder, Encoder, Transformer, Decoder]);
+    pipeline.turn_to(&first).unwrap();
+    assert!(frames(&mut pipeline, &spec(), None) == plain);
+}
+
+#[test]
 fn with_less_memory_parts_take_turns_and_the_frames_stay() {
     let model = Model::synthetic("wan-tiny").unwrap();
     let plain = frames(&mut open(), &spec(), None);
@@ -164,6 +189,23 @@ fn fp8_layers_are_a_choice_of_the_deployment() {
     assert!(fp8 != frames(&mut open(), &spec(), None));
     let int8 = VideoSpec { quant_linear: true, ..spec() };
     assert!(frames(&mut pipeline, &int8, None) == frames(&mut open(), &int8, None));
+}
+
+/// On a GPU, or on an emulated one. Without either it says so and passes.
+#[cfg(feature = "cuda")]
+#[test]
+fn a_model_that_leaves_a_gpu_gives_back_what_it_took() {
+    let Ok(device) = "cuda:0".parse::<Device>() else { return eprintln!("skipped: no GPU") };
+    let model = Model::synthetic("wan-tiny").unwrap();
+    let reserved = || device.pool().unwrap().unwrap().reserved;
+    let before = reserved();
+    let mut pipeline = Pipeline::open(&model, &device).unwrap();
+    let plain = frames(&mut pipeline, &spec(), None);
+    assert!(reserved() > before);
+    pipeline.let_go(&model, &[]).unwrap();
+    assert_eq!(reserved(), before);
+    pipeline.turn_to(&model).unwrap();
+    assert!(frames(&mut pipeline, &spec(), None) == plain);
 }
 
 /// On a GPU, or on an emulated one. Without either it says so and passes.

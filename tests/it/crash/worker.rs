@@ -81,8 +81,7 @@ async fn work(folder: &Path, name: &str) -> Option<()> {
     let welcome: Welcome = hand.post("/internal/v1/workers", &hello).await?;
     loop {
         let path = format!("/internal/v1/workers/{}/lease", welcome.worker);
-        let request =
-            LeaseRequest { wait_ms: 1000, models: models(), devices: vec![], moves: vec![], loads: vec![] };
+        let request = LeaseRequest { wait_ms: 1000, models: models(), ..LeaseRequest::default() };
         let answer: LeaseAnswer = hand.post(&path, &request).await?;
         if let Some(lease) = answer.lease {
             hand.make(welcome.worker, &lease).await?;

@@ -13,5 +13,6 @@ mod operator;
 pub(crate) mod program;
 mod rebinding;
 mod remote;
+mod residency;
 mod stop;
 mod ten;

@@ -116,13 +116,7 @@ impl Hand {
 
     async fn turn(&mut self) {
         let worker = self.id.unwrap();
-        let request = LeaseRequest {
-            wait_ms: 5000,
-            models: models(),
-            devices: Vec::new(),
-            moves: Vec::new(),
-            loads: Vec::new(),
-        };
+        let request = LeaseRequest { wait_ms: 5000, models: models(), ..LeaseRequest::default() };
         let answer = self.call(&format!("/internal/v1/workers/{worker}/lease"), &request).await;
         let Some(answer) = answer else { return };
         let answer: LeaseAnswer = serde_json::from_value(answer).unwrap();
