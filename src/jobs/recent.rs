@@ -26,9 +26,14 @@ impl<K, V> Default for Recent<K, V> {
 impl<K: Hash + Eq, V: Clone> Recent<K, V> {
     /// The value, if it was read lately.
     pub(super) fn get(&self, key: &K, now: Moment) -> Option<V> {
+        self.get_if(key, now, |_| true)
+    }
+
+    /// The value, if it was read lately and fits.
+    pub(super) fn get_if(&self, key: &K, now: Moment, fits: impl FnOnce(&V) -> bool) -> Option<V> {
         let values = self.lock();
         let (value, read) = values.get(key)?;
-        (now.since(*read) < TRUST).then(|| value.clone())
+        (now.since(*read) < TRUST && fits(value)).then(|| value.clone())
     }
 
     pub(super) fn put(&self, key: K, value: V, read: Moment) {

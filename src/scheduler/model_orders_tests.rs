@@ -39,7 +39,7 @@ async fn an_order_wakes_the_worker_and_comes_before_the_next_job() {
     let occupied = LeaseRequest { occupied: true, ..resident(true) };
     let answer = ask(&bench, worker, occupied).await;
     assert!(answer.lease.is_none(), "it is busy with its models");
-    assert_eq!(answer.models, [order.clone()], "told again until it is done");
+    assert_eq!(answer.models, std::slice::from_ref(order), "told again until it is done");
     let done = CarriedOut { number: order.number, error: None };
     let answer = ask(&bench, worker, LeaseRequest { carried_out: vec![done], ..resident(false) }).await;
     assert_eq!(answer.models, []);

@@ -42,7 +42,7 @@ pub trait TenantStore: Send + Sync {
 
 /// The keys. No secret is among them.
 pub trait KeyStore: Send + Sync {
-    /// Found by the 16 characters in the key's text; revoked and expired ones too.
+    /// Found by the 16 characters in the key's text; revoked and expired ones too. That there is none takes as long to find.
     fn key_by_handle(&self, handle: String) -> Pending<'_, Option<KeyRecord>>;
 
     fn key(&self, key: KeyId) -> Pending<'_, Option<KeyRecord>>;
