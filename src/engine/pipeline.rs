@@ -63,6 +63,18 @@ pub(super) struct Text {
     pub(super) embedding: Tensor,
 }
 
+impl Text {
+    /// The embedding on `device`, with the same numbers.
+    fn bring_to(&mut self, device: &Device) -> Result<(), EngineError> {
+        if self.embedding.device() != *device {
+            let (values, shape) = (self.embedding.to_f32()?, self.embedding.shape());
+            let brought = device.apart(|| Tensor::from_f32(values, shape, device.activations(), device));
+            self.embedding = brought?;
+        }
+        Ok(())
+    }
+}
+
 impl Pipeline {
     /// Reads every weight of `model` onto `device`, as far as they fit.
     pub fn open(model: &Model, device: &Device) -> Result<Self, EngineError> {
@@ -249,11 +261,26 @@ impl Pipeline {
         }
         let plan = course.begin(&key);
         self.residents.follow(kind, &plan)?;
-        if !plan.steps.is_empty() {
-            // Memory is short: what the stage before computed in goes before anything that stays is put between.
+        // Memory is short: what the stage before computed in goes before anything that stays is put between, and before
+        // this stage takes more beside it than was foreseen.
+        let crowded = plan.bytes + self.idle_bytes()? > self.settings.budget.bytes(&self.device)?;
+        if crowded || !plan.steps.is_empty() {
             self.device.trim()?;
         }
         self.residents.load(&course.needed(kind, expert))
+    }
+
+    /// What was taken from a GPU for tensors that are gone.
+    fn idle_bytes(&self) -> Result<u64, EngineError> {
+        Ok(self.device.pool()?.map_or(0, |pool| pool.reserved - pool.used))
+    }
+
+    /// Gives back what jobs computed in and what they kept for the next one, so that a device holds nothing but networks.
+    /// For when no job waits: the next one takes it again.
+    pub fn rest(&mut self) -> Result<(), EngineError> {
+        self.residents.forget_work();
+        self.texts.iter_mut().try_for_each(|text| text.bring_to(&Device::Cpu))?;
+        Ok(self.device.trim()?)
     }
 
     /// The expert that works at a step.
@@ -303,8 +330,9 @@ impl Pipeline {
         let needed = course.needed(PartKind::TextEncoder, Expert::High);
         let known = |text: &Text| text.prompt == prompt && text.encoder == needed.part.key;
         if let Some(at) = self.texts.iter().position(known) {
-            let text = self.texts.remove(at);
-            self.texts.extend(text);
+            let mut text = self.texts.remove(at).expect("it was found there");
+            text.bring_to(&self.device)?;
+            self.texts.push_back(text);
         } else {
             let broken = |error| EngineError::Request(format!("{error}"));
             let encoded = self.tokenizer.encode(prompt).map_err(broken)?;

@@ -1,9 +1,9 @@
 //! The one thread that owns the device and the models on it. Everyone else sends it messages;
 //! models stay in memory from one job to the next while they fit.
 
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -25,6 +25,10 @@ use crate::domain::warning::Warning;
 use crate::engine::image::fit;
 use crate::engine::weights::{Library, Model};
 use crate::engine::{Listener, Pipeline, Settings, Stop};
+
+/// Without a command for this long a device gives back what jobs computed in: longer than between jobs that wait for one
+/// another, as taking it again holds up the next one a little.
+const REST_AFTER: Duration = Duration::from_secs(10);
 
 /// The engine's thread has ended: a bug or a device that is lost. The process must be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -171,7 +175,16 @@ struct Engine {
 
 impl Engine {
     fn serve(&mut self, queue: &mpsc::Receiver<Command>) {
-        while let Ok(command) = queue.recv() {
+        loop {
+            let command = match queue.recv_timeout(REST_AFTER) {
+                Ok(command) => command,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.rest();
+                    let Ok(command) = queue.recv() else { return };
+                    command
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             match command {
                 // Nobody waits for an answer any more if the worker is ending.
                 Command::Load(model, done) => {
@@ -199,6 +212,15 @@ impl Engine {
                     done.send(made).ok();
                 }
             }
+        }
+    }
+
+    /// Others may have what jobs computed in while there is none.
+    fn rest(&mut self) {
+        let Some(pipeline) = &mut self.pipeline else { return };
+        if let Err(error) = pipeline.rest() {
+            // A device that fails here fails the next job, which says so.
+            warn!("memory that no job needs was not given back: {error}");
         }
     }
 

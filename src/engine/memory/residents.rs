@@ -165,6 +165,11 @@ impl Residents {
         Ok(())
     }
 
+    /// Lets go of what networks made besides their weights; it is made again when it is needed.
+    pub(in crate::engine) fn forget_work(&mut self) {
+        self.entries.iter_mut().filter_map(|entry| entry.network.here()).for_each(Network::forget_work);
+    }
+
     /// Brings a network to the device, if it is not there.
     pub(in crate::engine) fn load(&mut self, needed: &Needed) -> Result<(), EngineError> {
         self.network(needed).map(drop)

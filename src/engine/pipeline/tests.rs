@@ -191,6 +191,41 @@ fn fp8_layers_are_a_choice_of_the_deployment() {
     assert!(frames(&mut pipeline, &int8, None) == frames(&mut open(), &int8, None));
 }
 
+#[test]
+fn a_clip_after_a_rest_is_the_same_and_nothing_is_loaded_for_it() {
+    let mut pipeline = open();
+    let before = frames(&mut pipeline, &spec(), None);
+    pipeline.take_moves();
+    pipeline.rest().unwrap();
+    assert!(frames(&mut pipeline, &spec(), None) == before);
+    assert_eq!(pipeline.take_moves(), []);
+}
+
+/// On a GPU, or on an emulated one. Without either it says so and passes.
+#[cfg(feature = "cuda")]
+#[test]
+fn at_rest_a_gpu_holds_networks_alone_whatever_the_clips_were() {
+    let Ok(device) = "cuda:0".parse::<Device>() else { return eprintln!("skipped: no GPU") };
+    let mut pipeline = Pipeline::open(&Model::synthetic("wan-tiny").unwrap(), &device).unwrap();
+    let pool = || device.pool().unwrap().unwrap();
+    pipeline.rest().unwrap();
+    let networks = pool();
+    let dense = VideoSpec { attention: AttentionType::Original, sla_topk: None, ..spec() };
+    let longer = VideoSpec { frames: FrameCount::new(17).unwrap(), ..spec() };
+    let larger = VideoSpec { size: Size::new(96, 64).unwrap(), ..spec() };
+    for (nth, spec) in [spec(), dense, longer, larger].into_iter().cycle().take(10).enumerate() {
+        let clip = VideoSpec { effective_prompt: format!("boat {nth}"), ..spec };
+        frames(&mut pipeline, &clip, None);
+        assert!(pool().reserved > networks.reserved);
+        if nth % 3 == 0 {
+            pipeline.rest().unwrap();
+            assert_eq!((pool().used, pool().reserved), (networks.used, networks.reserved), "clip {nth}");
+            let again = frames(&mut pipeline, &clip, None);
+            assert!(again == frames(&mut pipeline, &clip, None), "the text that was away reads the same");
+        }
+    }
+}
+
 /// On a GPU, or on an emulated one. Without either it says so and passes.
 #[cfg(feature = "cuda")]
 #[test]
