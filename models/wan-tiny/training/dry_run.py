@@ -47,12 +47,13 @@ def changed(a, b, name):
 def main():
     given = sys.argv[1]
     latents.SHAPES[:] = SHAPES
+    train_judge.SHAPES[:] = SHAPES
     data.CHUNK = 4
     with tempfile.TemporaryDirectory() as at:
         def folder(name):
             return os.path.join(at, name)
 
-        run(train_judge, "--minutes", "0.1", "--out", folder("judge"), "--clips", "16", "--resume", given)
+        run(train_judge, "--minutes", "0.1", "--out", folder("judge"), "--clips", "16", "--tests", "4", "--resume", given)
         assert changed(given, folder("judge"), "judge")
 
         run(train_dit, given, *SMALL, "--out", folder("teacher"), "--cache", folder("bank"), "--resume", given)

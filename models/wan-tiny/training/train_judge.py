@@ -1,4 +1,4 @@
-"""Trains the judge on renders that are degraded at random, as a small VAE degrades them.
+"""Trains the judge on renders of every size and length that are degraded at random, as a small VAE degrades them.
 
 `python train_judge.py --minutes 1.7 --out DIR [--device cuda:1] [--resume DIR]`; the device has its number.
 """
@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 import checkpoint
-from judge import Judge, shrink
+from evaluate import lengthened
+from judge import Judge, load_judge, shrink
 from run import STARTED, make_bank, say
 from scenes import FIELDS
 
@@ -19,6 +20,11 @@ BATCH = 96
 RATE = 2e-3
 RESUMED_RATE = 0.5  # of this
 RETOLD = 0.3  # share of clips that begin as those of another motion, as image-to-video's do
+TWO = 0.25  # share of clips with a second, resting subject: the judge names the moving one
+SHAPES = [  # (width, height, frames, share of the clips): what the judge sees of each is squeezed to one size
+    (224, 128, 33, 0.36), (192, 144, 33, 0.08), (160, 160, 33, 0.12), (144, 192, 33, 0.12), (128, 224, 33, 0.14),
+    (224, 128, 17, 0.14), (128, 224, 17, 0.04)]
+TEST_SEED = 1000 + SEED
 
 
 def degrade(x):
@@ -35,6 +41,29 @@ def degrade(x):
     x = x * (1 + 0.12 * torch.randn(shape, device=x.device)) + 0.05 * torch.randn(b, 1, 1, 1, 3, device=x.device)
     dy, dx = (int(v) for v in torch.randint(-3, 4, (2,)))
     return torch.roll(x, (dy, dx), (2, 3))
+
+
+def seen(count, seed, device, shapes, **kind):
+    """(what the judge sees `[n, 17, 64, 112, 3]`, labels) of about `count` clips, shared out over `shapes`."""
+    def reduce(v, m):
+        return shrink(torch.stack([lengthened(clip) for clip in v])), m[:, :1, :1, :1]
+
+    videos, labels = [], []
+    for i, (width, height, frames, share) in enumerate(shapes):
+        clips = max(1, round(count * share))
+        video, _, drawn = make_bank(clips, seed + i, device, width, height, frames, reduce=reduce, **kind)
+        videos.append(video)
+        labels.append(drawn)
+    return torch.cat(videos), {k: torch.cat([drawn[k] for drawn in labels]) for k in FIELDS}
+
+
+def tests(count, device):
+    """Yields (name, video, labels) of held-out combinations: every shape, two subjects, another motion's beginning."""
+    main = SHAPES[0][:3]
+    kinds = [("{}x{}x{}".format(*shape[:3]), shape[:3], dict(two=0.0)) for shape in SHAPES]
+    kinds += [("two subjects", main, dict(two=1.0)), ("retold", main, dict(two=0.0, retold=1.0))]
+    for name, shape, kind in kinds:
+        yield name, *seen(count, TEST_SEED, device, [(*shape, 1.0)], test=True, **kind)
 
 
 def accuracy(judge, video, scenes, shuffled=False):
@@ -55,6 +84,7 @@ def main():
     args.add_argument("--minutes", type=float, required=True)
     args.add_argument("--out", required=True)
     args.add_argument("--clips", type=int, default=12288)
+    args.add_argument("--tests", type=int, default=400, help="unseen clips of each kind; 0: none")
     args.add_argument("--resume")
     args.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     a = args.parse_args()
@@ -63,13 +93,8 @@ def main():
         torch.cuda.set_device(device)
     torch.manual_seed(SEED)
 
-    def reduce(v, m):
-        return shrink(v), m[:, :1, :1, :1]
-
-    video, _, scenes = make_bank(a.clips, SEED, device, reduce=reduce, retold=RETOLD)
-    tests = {name: make_bank(max(8, a.clips // 12), SEED + 1, device, reduce=reduce, test=True, two=0.0, **kind)
-             for name, kind in (("unseen", {}), ("unseen retold", dict(retold=1.0)))}
-    labels = {k: scenes[k].to(device) for k in FIELDS}
+    video, labels = seen(a.clips, SEED, device, SHAPES, two=TWO, retold=RETOLD)
+    labels = {k: v.to(device) for k, v in labels.items()}
     say(0, "judge bank", len(video))
     judge, rate = Judge().to(device), RATE
     if a.resume:
@@ -95,10 +120,12 @@ def main():
         if steps % 200 == 0:
             say(0, "judge", steps, round(loss.item(), 3))
     say(0, "judge steps", steps)
-    for name, (test, _, test_scenes) in tests.items():
-        say(0, "judge", name, accuracy(judge, test, test_scenes), "shuffled", accuracy(judge, test, test_scenes, shuffled=True))
     state = {k: v for k, v in judge.state_dict().items()}
     checkpoint.save(state, a.out, "judge", torch.bfloat16)
+    if a.tests:
+        judge = load_judge(a.out, device)  # as it was written
+        for name, test, truth in tests(a.tests, device):
+            say(0, "judge", name, accuracy(judge, test, truth), "shuffled", accuracy(judge, test, truth, shuffled=True))
 
 
 if __name__ == "__main__":
