@@ -6,9 +6,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use kernels::frame_bytes::frame_bytes;
 use kernels::{DType, Device, Tensor};
 use wanserve::domain::linear::LinearCompute;
-use wanserve::domain::picture::Picture;
+use wanserve::domain::picture::Planes;
 use wanserve::domain::size::Size;
 use wanserve::domain::video::FrameCount;
 use wanserve::engine::models::umt5::Umt5;
@@ -98,11 +99,15 @@ fn files(criterion: &mut Criterion) {
     };
     let draw = |pixel: Drawn, at| {
         let rows = (0..480).flat_map(|y| (0..832).flat_map(move |x| pixel(x, y, at)));
-        Picture::new(832, 480, rows.collect()).expect("as many bytes as the size has")
+        let colours = rows.map(|byte| f32::from(byte) / 127.5 - 1.0).collect();
+        let frame = Tensor::from_f32(colours, &[1, 480, 832, 3], DType::F32, &CPU).expect("a frame");
+        let bytes = frame_bytes(&frame, &[]).expect("even sides");
+        let (mut planes, _) = bytes.wait().expect("the CPU's are there");
+        Planes::new(832, 480, planes.next().expect("one frame").to_vec()).expect("as many as the size has")
     };
     let kinds: [(&str, Drawn); 2] = [("moving", &moving), ("noise", &noise)];
     for (name, pixel) in kinds {
-        let clip: Vec<Picture> = (0..CHUNK).map(|at| draw(pixel, at)).collect();
+        let clip: Vec<Planes> = (0..CHUNK).map(|at| draw(pixel, at)).collect();
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut file = Mp4Encoder::new(size, frames);

@@ -43,8 +43,8 @@ pub mod causal_conv3d;
 pub mod channel_norm;
 pub mod conv2d;
 pub mod frame_attention;
+pub mod frame_bytes;
 pub mod interleave_frames;
-pub mod rgb8;
 
 pub use device::Device;
 pub use error::{Error, Result};

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::catalog::deployed_model;
 use super::models::ModelsFolders;
 use crate::domain::linear::LinearCompute;
-use crate::domain::picture::Picture;
+use crate::domain::picture::{Frame, Picture};
 use crate::domain::request::{self, Accepted, ModelCatalog, SourceImage, VideoRequest};
 use crate::domain::stage::Stage;
 use crate::domain::video::{ImageFit, VideoSpec};
@@ -239,14 +239,18 @@ impl Listener for Recorder {
         self.part(Stage::Denoising, done, of);
     }
 
-    fn frames(&mut self, frames: &[Picture]) -> Result<(), Stop> {
+    fn wants_picture(&self, _: u32) -> bool {
+        false
+    }
+
+    fn frames(&mut self, frames: Vec<Frame>) -> Result<(), Stop> {
+        self.decoded += frames.len() as u32;
         for frame in frames {
-            if let Err(error) = self.encoder.push(frame.clone()) {
+            if let Err(error) = self.encoder.push(frame.planes) {
                 self.failed = Some(error);
                 return Err(Stop);
             }
         }
-        self.decoded += frames.len() as u32;
         self.part(Stage::Decoding, self.decoded, self.frames);
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::pipeline::Pipeline;
 use super::sampler::{Noise, Schedule};
 use super::weights::Expert;
 use crate::domain::memory::PartKind;
-use crate::domain::picture::Picture;
+use crate::domain::picture::{Frame, Picture};
 use crate::domain::stage::Stage;
 use crate::domain::video::VideoSpec;
 
@@ -195,7 +195,10 @@ struct Nobody;
 impl Listener for Nobody {
     fn stage(&mut self, _: Stage) {}
     fn step(&mut self, _: u32, _: u32) {}
-    fn frames(&mut self, _: &[Picture]) -> Result<(), Stop> {
+    fn wants_picture(&self, _: u32) -> bool {
+        false
+    }
+    fn frames(&mut self, _: Vec<Frame>) -> Result<(), Stop> {
         Ok(())
     }
     fn cancelled(&self) -> bool {

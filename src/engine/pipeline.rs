@@ -1,15 +1,17 @@
 //! Models on one device, from a specification to frames: one at a time, while the networks of others stay in memory as
 //! long as they fit. Holds what stays the same between clips; owns no thread.
 
+mod frames;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use kernels::rgb8::{FrameBytes, rgb8};
 use kernels::sage_attention;
 use kernels::sla_mask::BlockSize;
 use kernels::{DType, Device, Tensor, give_back_freed};
 use rayon::prelude::*;
 
+use self::frames::Frames;
 use super::attention::Attention;
 use super::course::{Course, Needs, Settings, latent_size};
 use super::error::EngineError;
@@ -460,17 +462,9 @@ impl Pipeline {
         let latents_per_chunk =
             if course.small_pieces { FEWEST_LATENTS_PER_CHUNK } else { LATENTS_PER_CHUNK };
         let decoder = self.residents.decoder(&course.needed(PartKind::Decoder, Expert::High))?;
-        let mut before: Option<FrameBytes> = None;
-        decoder.decode(latent, latent_size(spec), latents_per_chunk, |chunk| {
-            if listener.cancelled() {
-                return Err(EngineError::Cancelled);
-            }
-            let frames = rgb8(&chunk)?;
-            // A GPU works on this chunk while the frames of the one before are taken.
-            let arrived = if frames.are_on_their_way() { before.replace(frames) } else { Some(frames) };
-            arrived.map_or(Ok(()), |frames| hand_over(&frames, spec, listener))
-        })?;
-        before.map_or(Ok(()), |frames| hand_over(&frames, spec, listener))
+        let mut frames = Frames::new(spec, listener);
+        decoder.decode(latent, latent_size(spec), latents_per_chunk, |chunk| frames.push(&chunk))?;
+        frames.finish()
     }
 }
 
@@ -484,18 +478,6 @@ fn networks(model: &Model) -> Vec<(PartKind, Expert)> {
 
 fn takes_picture(model: &Model) -> bool {
     model.architecture().transformer.in_dim > LATENT_CHANNELS
-}
-
-/// Waits for frames and passes them on.
-fn hand_over(frames: &FrameBytes, spec: &VideoSpec, listener: &mut dyn Listener) -> Result<(), EngineError> {
-    let (width, height) = (spec.size.width(), spec.size.height());
-    let pictures: Vec<Picture> = frames
-        .wait()?
-        .chunks_exact(width as usize * height as usize * 3)
-        .map(|rgb| Picture::new(width, height, rgb.to_vec()))
-        .collect::<Result<_, _>>()
-        .map_err(|error| EngineError::Model(error.to_string()))?;
-    listener.frames(&pictures).map_err(|_| EngineError::Cancelled)
 }
 
 #[cfg(test)]

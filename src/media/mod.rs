@@ -1,9 +1,8 @@
 //! Pixels and files: an uploaded picture in, the clip's MP4, thumbnail and contact sheet out.
 //! Never generates, resizes for a model or talks to the network.
 //!
-//! Read in this order: what comes in (`upload`, elsewhere by `sandbox`), the clip (`i420`, `mp4`), and the pictures of it.
+//! Read in this order: what comes in (`upload`, elsewhere by `sandbox`), the clip (`mp4`), and the pictures of it.
 
-mod i420;
 mod mp4;
 mod sandbox;
 mod spritesheet;

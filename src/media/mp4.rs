@@ -12,11 +12,11 @@ use muxide::api::{MuxerBuilder, VideoCodec};
 use openh264::encoder::{
     BitRate, Encoder, EncoderConfig, FrameRate, FrameType, Profile, RateControlMode, UsageType, VuiConfig,
 };
+use openh264::formats::YUVSource;
 use openh264::{OpenH264API, Timestamp};
 use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
 
-use super::i420::I420;
-use crate::domain::picture::Picture;
+use crate::domain::picture::Planes;
 use crate::domain::size::Size;
 use crate::domain::video::{FRAMES_PER_SECOND, FrameCount};
 
@@ -60,7 +60,7 @@ pub struct Mp4Encoder {
     /// Frames handed over so far.
     count: u32,
     /// Where the frames of the last segment go, while it lacks some.
-    open: Option<SyncSender<Picture>>,
+    open: Option<SyncSender<Planes>>,
     /// In work, in the order of the clip.
     segments: VecDeque<JoinHandle<Result<Vec<Packet>, EncodeError>>>,
     /// Of the segments that are done.
@@ -90,7 +90,7 @@ impl Mp4Encoder {
 
     /// Hands over the next frame. Waits while as many segments are in work as there may be, so a slow encoder slows the
     /// decoder down instead of filling memory. After an error the clip is lost.
-    pub fn push(&mut self, frame: Picture) -> Result<(), EncodeError> {
+    pub fn push(&mut self, frame: Planes) -> Result<(), EncodeError> {
         if (frame.width(), frame.height()) != (self.size.width(), self.size.height()) {
             let found = format!("{}x{}", frame.width(), frame.height());
             return Err(EncodeError::FrameSize { expected: self.size, found });
@@ -125,7 +125,7 @@ impl Mp4Encoder {
         EncodeError::FrameCount { expected: self.frames.get(), found }
     }
 
-    fn start_segment(&mut self) -> Result<SyncSender<Picture>, EncodeError> {
+    fn start_segment(&mut self) -> Result<SyncSender<Planes>, EncodeError> {
         self.collect(self.encoders - 1)?;
         let (segment, frames) = sync_channel(FRAMES_PER_SEGMENT as usize + 1);
         let size = self.size;
@@ -154,19 +154,40 @@ fn ends_segment(at: u32, frames: FrameCount) -> bool {
 }
 
 /// One segment: an encoder of its own, whose first frame is a key frame and the only one.
-fn encode(size: Size, frames: &Receiver<Picture>) -> Result<Vec<Packet>, EncodeError> {
+fn encode(size: Size, frames: &Receiver<Planes>) -> Result<Vec<Packet>, EncodeError> {
     let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), settings(size))?;
     silence(&mut encoder);
-    let mut planes = I420::new(size.width(), size.height());
     let mut packets = Vec::new();
     for (at, frame) in (0_u64..).zip(frames) {
-        planes.fill(&frame);
         let milliseconds = at * 1000 / u64::from(FRAMES_PER_SECOND);
-        let encoded = encoder.encode_at(&planes, Timestamp::from_millis(milliseconds))?;
+        let encoded = encoder.encode_at(&frame, Timestamp::from_millis(milliseconds))?;
         let key_frame = matches!(encoded.frame_type(), FrameType::IDR);
         packets.push(Packet { bytes: encoded.to_vec(), key_frame });
     }
     Ok(packets)
+}
+
+impl YUVSource for Planes {
+    fn dimensions(&self) -> (usize, usize) {
+        (self.width() as usize, self.height() as usize)
+    }
+
+    fn strides(&self) -> (usize, usize, usize) {
+        let width = self.width() as usize;
+        (width, width / 2, width / 2)
+    }
+
+    fn y(&self) -> &[u8] {
+        Self::y(self)
+    }
+
+    fn u(&self) -> &[u8] {
+        Self::u(self)
+    }
+
+    fn v(&self) -> &[u8] {
+        Self::v(self)
+    }
 }
 
 fn write(size: Size, packets: &[Packet]) -> Result<Vec<u8>, EncodeError> {
@@ -220,10 +241,15 @@ mod tests {
 
     use super::*;
 
-    fn moving(size: Size, at: u32) -> Picture {
-        let pixel = |x: u32, y: u32| [(x + 3 * at) as u8, (y * 2) as u8, ((x ^ y) + at) as u8];
-        let rows = (0..size.height()).flat_map(|y| (0..size.width()).flat_map(move |x| pixel(x, y)));
-        Picture::new(size.width(), size.height(), rows.collect()).unwrap()
+    fn moving(size: Size, at: u32) -> Planes {
+        let (width, height) = (size.width(), size.height());
+        let plane = |width: u32, height: u32, value: fn(u32, u32, u32) -> u32| {
+            (0..height).flat_map(move |y| (0..width).map(move |x| value(x, y, at) as u8))
+        };
+        let luma = plane(width, height, |x, y, at| 16 + (x + 2 * y + 3 * at) % 220);
+        let blue = plane(width / 2, height / 2, |_, y, at| 96 + (y + at) % 64);
+        let red = plane(width / 2, height / 2, |x, y, at| 96 + ((x ^ y) + at) % 64);
+        Planes::new(width, height, luma.chain(blue).chain(red).collect()).unwrap()
     }
 
     fn clip(size: Size, frames: u32) -> Vec<u8> {

@@ -33,8 +33,6 @@ pub struct SheetGeometry {
 pub struct Spritesheet {
     geometry: SheetGeometry,
     frames: u32,
-    /// Frames seen so far.
-    seen: u32,
     sheet: RgbImage,
 }
 
@@ -52,19 +50,22 @@ impl Spritesheet {
             interval_seconds: spacing / f64::from(FRAMES_PER_SECOND),
         };
         let sheet = RgbImage::new(SHEET_COLUMNS * tile_width, SHEET_ROWS * tile_height);
-        Self { geometry, frames: frames.get(), seen: 0, sheet }
+        Self { geometry, frames: frames.get(), sheet }
     }
 
-    /// Takes the next frame of the clip; most are only counted.
-    pub fn push(&mut self, frame: &Picture) {
-        let tiles: Vec<u32> =
-            (0..SHEET_COLUMNS * SHEET_ROWS).filter(|tile| self.source(*tile) == self.seen).collect();
-        self.seen += 1;
+    /// Whether the frame of that number, from 0, stands in a tile.
+    pub fn shows(&self, frame: u32) -> bool {
+        self.tiles(frame).next().is_some()
+    }
+
+    /// Takes a frame of the clip and its number.
+    pub fn push(&mut self, frame: u32, picture: &Picture) {
+        let tiles: Vec<u32> = self.tiles(frame).collect();
         if tiles.is_empty() {
             return;
         }
         let (width, height) = (self.geometry.tile_width, self.geometry.tile_height);
-        let small = scaled(frame, width, height);
+        let small = scaled(picture, width, height);
         for tile in tiles {
             let (column, row) = (tile % SHEET_COLUMNS, tile / SHEET_COLUMNS);
             replace(&mut self.sheet, &small, i64::from(column * width), i64::from(row * height));
@@ -76,6 +77,10 @@ impl Spritesheet {
         let mut jpeg = Vec::new();
         JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY).encode_image(&self.sheet)?;
         Ok((jpeg, self.geometry))
+    }
+
+    fn tiles(&self, frame: u32) -> impl Iterator<Item = u32> {
+        (0..SHEET_COLUMNS * SHEET_ROWS).filter(move |tile| self.source(*tile) == frame)
     }
 
     /// The frame that stands in a tile: the first in the first, the last in the last.
@@ -93,8 +98,10 @@ mod tests {
     fn tiles_are_evenly_spaced_from_the_first_frame_to_the_last() {
         let size = Size::new(832, 480).unwrap();
         let mut sheet = Spritesheet::new(size, FrameCount::new(33).unwrap());
+        assert_eq!((0..33).filter(|frame| sheet.shows(*frame)).count(), 16);
         for frame in 0..33u8 {
-            sheet.push(&Picture::new(832, 480, vec![frame * 7; 832 * 480 * 3]).unwrap());
+            let picture = Picture::new(832, 480, vec![frame * 7; 832 * 480 * 3]).unwrap();
+            sheet.push(frame.into(), &picture);
         }
         let (jpeg, geometry) = sheet.finish().unwrap();
         assert_eq!((geometry.tile_width, geometry.tile_height), (320, 184));
@@ -110,7 +117,7 @@ mod tests {
     #[test]
     fn a_clip_of_few_frames_repeats_them() {
         let mut sheet = Spritesheet::new(Size::new(64, 64).unwrap(), FrameCount::new(1).unwrap());
-        sheet.push(&Picture::new(64, 64, vec![200; 64 * 64 * 3]).unwrap());
+        sheet.push(0, &Picture::new(64, 64, vec![200; 64 * 64 * 3]).unwrap());
         let (jpeg, geometry) = sheet.finish().unwrap();
         assert_eq!(geometry.interval_seconds, 0.0);
         assert!(image::load_from_memory(&jpeg).unwrap().into_rgb8().pixels().all(|pixel| pixel.0[0] > 190));

@@ -18,7 +18,7 @@ use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::lease::{Cost, ModelLoad};
 use crate::domain::memory::Move;
 use crate::domain::model::ModelId;
-use crate::domain::picture::Picture;
+use crate::domain::picture::{Frame, Picture};
 use crate::domain::stage::{Stage, Timings};
 use crate::domain::video::{ImageFit, VideoSpec};
 use crate::domain::warning::Warning;
@@ -412,7 +412,11 @@ impl Listener for Watcher<'_> {
         self.progress.part(Stage::Denoising, done, of);
     }
 
-    fn frames(&mut self, frames: &[Picture]) -> Result<(), Stop> {
+    fn wants_picture(&self, frame: u32) -> bool {
+        self.publisher.wants_picture(frame)
+    }
+
+    fn frames(&mut self, frames: Vec<Frame>) -> Result<(), Stop> {
         if let Err(error) = self.publisher.push(frames) {
             self.broken = Some(Failure::new(
                 FailureCode::EncodingFailed,

@@ -6,7 +6,7 @@ use super::engine_thread::MadeFile;
 use super::failure::Failure;
 use crate::domain::asset::{Asset, SheetGeometry, Variant};
 use crate::domain::failure::{FailureClass, FailureCode};
-use crate::domain::picture::Picture;
+use crate::domain::picture::{Frame, Picture};
 use crate::domain::video::VideoSpec;
 use crate::media::{EncodeError, Mp4Encoder, Spritesheet, thumbnail};
 
@@ -34,14 +34,22 @@ impl Publisher {
         }
     }
 
+    /// Whether a file shows the frame of that number.
+    pub(super) fn wants_picture(&self, frame: u32) -> bool {
+        let thumbnail = frame == 0 && self.wanted.contains(&Variant::Thumbnail);
+        thumbnail || self.sheet.as_ref().is_some_and(|sheet| sheet.shows(frame))
+    }
+
     /// Takes the next frames of the clip; waits while the encoder is behind.
-    pub(super) fn push(&mut self, frames: &[Picture]) -> Result<(), EncodeError> {
-        for frame in frames {
-            self.first.get_or_insert_with(|| frame.clone());
-            if let Some(sheet) = &mut self.sheet {
-                sheet.push(frame);
+    pub(super) fn push(&mut self, frames: Vec<Frame>) -> Result<(), EncodeError> {
+        for Frame { planes, picture } in frames {
+            if let Some(picture) = picture {
+                if let Some(sheet) = &mut self.sheet {
+                    sheet.push(self.frames, &picture);
+                }
+                self.first.get_or_insert(picture);
             }
-            self.video.push(frame.clone())?;
+            self.video.push(planes)?;
             self.frames += 1;
         }
         Ok(())

@@ -5,6 +5,7 @@ use super::*;
 use crate::domain::linear::LinearCompute;
 use crate::domain::memory::MoveKind;
 use crate::domain::model::ModelId;
+use crate::domain::picture::{Frame, Planes};
 use crate::domain::size::{Resolution, Size};
 use crate::domain::video::{FrameCount, StepCount};
 use crate::engine::listener::Stop;
@@ -15,6 +16,9 @@ struct Notes {
     stages: Vec<Stage>,
     steps: Vec<(u32, u32)>,
     frames: Vec<Picture>,
+    planes: Vec<Planes>,
+    /// The frames that come as pictures; all without.
+    wanted: Option<Vec<u32>>,
     cancel_after: Option<usize>,
     stop: bool,
 }
@@ -26,8 +30,14 @@ impl Listener for Notes {
     fn step(&mut self, done: u32, of: u32) {
         self.steps.push((done, of));
     }
-    fn frames(&mut self, frames: &[Picture]) -> Result<(), Stop> {
-        self.frames.extend_from_slice(frames);
+    fn wants_picture(&self, frame: u32) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&frame))
+    }
+    fn frames(&mut self, frames: Vec<Frame>) -> Result<(), Stop> {
+        for Frame { planes, picture } in frames {
+            self.planes.push(planes);
+            self.frames.extend(picture);
+        }
         if self.stop { Err(Stop) } else { Ok(()) }
     }
     fn cancelled(&self) -> bool {
@@ -68,6 +78,16 @@ fn frames(pipeline: &mut Pipeline, spec: &VideoSpec, picture: Option<&Picture>) 
     let made = pipeline.generate(spec, picture, &mut notes).unwrap();
     assert_eq!(made.frames as usize, notes.frames.len());
     notes.frames
+}
+
+#[test]
+fn wanted_frames_come_as_pictures_and_every_frame_as_planes() {
+    let (mut all, mut few) = (Notes::default(), Notes { wanted: Some(vec![0, 5]), ..Notes::default() });
+    for notes in [&mut all, &mut few] {
+        open().generate(&spec(), None, notes).unwrap();
+    }
+    assert!(few.frames == [all.frames[0].clone(), all.frames[5].clone()]);
+    assert!(few.planes == all.planes && all.planes.len() == all.frames.len());
 }
 
 #[test]
