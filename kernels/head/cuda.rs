@@ -24,10 +24,17 @@ pub(super) fn head(
     let modulation = cast(NAME, modulation, DType::F32)?;
     let out = empty(device, &[rows, outputs], DType::F32)?;
     let normed = empty(device, &[rows.min(ROWS), width], DType::F32)?;
+    let norm = match x.dtype() {
+        DType::BF16 => "layer_norm_modulate_f32",
+        DType::F32 => "layer_norm_modulate_f32_of_f32",
+        other @ (DType::I8 | DType::U32 | DType::F8E4M3) => {
+            return Err(Error::argument(NAME, format!("rows of {other:?}")));
+        }
+    };
     for first in (0..rows).step_by(ROWS) {
         let count = ROWS.min(rows - first);
         let arguments = [
-            pointer(NAME, &x.rows(first..first + count)?, DType::BF16)?,
+            pointer(NAME, &x.rows(first..first + count)?, x.dtype())?,
             pointer(NAME, &modulation.row(0)?, DType::F32)?,
             pointer(NAME, &modulation.row(1)?, DType::F32)?,
             pointer(NAME, &normed, DType::F32)?,
@@ -58,7 +65,7 @@ pub(super) fn head(
         let grid = Grid { shared: width * size_of::<f32>(), ..Grid::rows(count) };
         // SAFETY: `normed` holds `count` rows of `width`; the product reads them in stream order.
         unsafe {
-            device.launch("layer_norm_modulate/kernel", "layer_norm_modulate_f32", grid, &arguments)?;
+            device.launch("layer_norm_modulate/kernel", norm, grid, &arguments)?;
             device.matmul(&product)?;
         }
     }

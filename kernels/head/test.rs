@@ -3,7 +3,7 @@
 use super::head;
 use crate::cuda::testing::{Gpu, Work};
 use crate::linear::Linear;
-use crate::{Matrix, Tensor};
+use crate::{DType, Matrix, Tensor};
 
 /// The norm is rounded to bfloat16, as it is published.
 const BOUND: f64 = 3e-3;
@@ -19,8 +19,13 @@ fn cuda_agrees_with_the_definition() {
         let (x, modulation) = (gpu.tensor(&[rows, width], 2.0), gpu.float(&[2, width], 1.0));
         let (weight, bias) = (gpu.tensor(&[64, width], 0.2), gpu.tensor(&[64], 1.0));
         let cpu = head(&x.cpu, &modulation.cpu, &layer(&weight.cpu, &bias.cpu), 1e-6).unwrap();
-        let cuda = head(&x.cuda, &modulation.cuda, &layer(&weight.cuda, &bias.cuda), 1e-6).unwrap();
+        let layer = layer(&weight.cuda, &bias.cuda);
+        let cuda = head(&x.cuda, &modulation.cuda, &layer, 1e-6).unwrap();
         gpu.check(&format!("{rows}x{width}"), &cpu, &cuda, BOUND);
+        let wide =
+            Tensor::from_f32(x.cpu.to_f32().unwrap(), &[rows, width], DType::F32, gpu.device()).unwrap();
+        let cuda = head(&wide, &modulation.cuda, &layer, 1e-6).unwrap();
+        gpu.check(&format!("{rows}x{width} of float32"), &cpu, &cuda, BOUND);
     }
 }
 

@@ -1,5 +1,5 @@
-//! The widths of the published models: a warp a row, held in registers. Any other: a block a row, held in shared memory. Rows
-//! of e4m3 are made in the same pass where a row is a warp's.
+//! The widths of the published models: a warp a row, held in registers. Any other, and rows of float32: a block a row, held in
+//! shared memory. Rows of e4m3 are made in the same pass where a row is a warp's.
 
 use super::{Affine, NAME};
 use crate::cuda::{Argument, Device, Grid, cast, empty, pointer};
@@ -19,14 +19,16 @@ pub(super) fn layer_norm(
     if width > LONGEST_ROW {
         return Err(Error::argument(NAME, format!("rows of {width}, longer than {LONGEST_ROW}")));
     }
+    let is_wide = x.dtype() == DType::F32;
     let out = match (format, width) {
-        (Format::Fp8, 1536 | 5120) => Matrix::Fp8 {
+        (Format::Fp8, 1536 | 5120) if !is_wide => Matrix::Fp8 {
             values: empty(device, x.shape(), DType::F8E4M3)?,
             scale: empty(device, &[rows], DType::F32)?,
         },
         _ => Matrix::Plain(empty(device, x.shape(), DType::BF16)?),
     };
     let (function, is_warp) = match (out.format(), width) {
+        _ if is_wide => ("layer_norm_modulate_of_f32", false),
         (Format::Fp8, 1536) => ("layer_norm_modulate_fp8_1536", true),
         (Format::Fp8, _) => ("layer_norm_modulate_fp8_5120", true),
         (_, 1536) => ("layer_norm_modulate_1536", true),
@@ -36,7 +38,7 @@ pub(super) fn layer_norm(
     let shift = cast(NAME, affine.shift, DType::F32)?;
     let scale = cast(NAME, affine.scale, DType::F32)?;
     let mut arguments = vec![
-        pointer(NAME, x, DType::BF16)?,
+        pointer(NAME, x, if is_wide { DType::F32 } else { DType::BF16 })?,
         pointer(NAME, &shift, DType::F32)?,
         pointer(NAME, &scale, DType::F32)?,
         pointer(NAME, out.values(), out.values().dtype())?,

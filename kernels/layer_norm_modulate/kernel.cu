@@ -4,8 +4,8 @@
 #include "e4m3.cuh"
 #include "row.cuh"
 
-template <typename Out>
-__device__ __forceinline__ void layer_norm(const bf16* x, const float* shift, const float* scale, Out* out, int width,
+template <typename In, typename Out>
+__device__ __forceinline__ void layer_norm(const In* x, const float* shift, const float* scale, Out* out, int width,
                                            float offset, float epsilon) {
     extern __shared__ __align__(16) float row[];
     __shared__ float scratch[32];
@@ -58,6 +58,19 @@ __device__ __forceinline__ void layer_norm(const bf16* x, const float* shift, co
 
 extern "C" __global__ void __launch_bounds__(256) layer_norm_modulate(const bf16* x, const float* shift, const float* scale,
                                                                       bf16* out, int width, float offset, float epsilon) {
+    layer_norm(x, shift, scale, out, width, offset, epsilon);
+}
+
+// Of a stream in float32.
+extern "C" __global__ void __launch_bounds__(256) layer_norm_modulate_of_f32(const float* x, const float* shift,
+                                                                             const float* scale, bf16* out, int width,
+                                                                             float offset, float epsilon) {
+    layer_norm(x, shift, scale, out, width, offset, epsilon);
+}
+
+extern "C" __global__ void __launch_bounds__(256) layer_norm_modulate_f32_of_f32(const float* x, const float* shift,
+                                                                                 const float* scale, float* out, int width,
+                                                                                 float offset, float epsilon) {
     layer_norm(x, shift, scale, out, width, offset, epsilon);
 }
 

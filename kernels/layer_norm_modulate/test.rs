@@ -2,7 +2,7 @@
 
 use super::{layer_norm_affine, layer_norm_modulate};
 use crate::cuda::testing::{Gpu, Work};
-use crate::{Format, Matrix};
+use crate::{DType, Format, Matrix, Tensor};
 
 /// Two roundings to bfloat16.
 const BOUND: f64 = 4e-3;
@@ -19,6 +19,26 @@ fn cuda_agrees_with_the_definition() {
         let cpu = layer_norm_affine(&x.cpu, &scale.cpu, &shift.cpu, 1e-6, Format::Plain).unwrap();
         let cuda = layer_norm_affine(&x.cuda, &scale.cuda, &shift.cuda, 1e-6, Format::Plain).unwrap();
         gpu.check(&format!("{rows}x{width} affine"), cpu.values(), cuda.values(), BOUND);
+    }
+}
+
+#[test]
+fn a_stream_in_float32_gives_rows_in_every_format() {
+    let Some(mut gpu) = Gpu::for_test("layer_norm_modulate") else { return };
+    for (rows, width) in [(1, 8), (3, 13), (70, 256), (33, 1536)] {
+        let numbers = gpu.numbers(rows * width, 3.0);
+        // Differences that bfloat16 does not hold.
+        let values: Vec<f32> = numbers.iter().map(|value| 1000.0 + value).collect();
+        let cpu = Tensor::from_cpu(values.clone(), &[rows, width]).unwrap();
+        let cuda = Tensor::from_f32(values, &[rows, width], DType::F32, gpu.device()).unwrap();
+        let (shift, scale) = (gpu.float(&[width], 1.0), gpu.float(&[width], 1.0));
+        let cpu = layer_norm_modulate(&cpu, &shift.cpu, &scale.cpu, 1e-6, Format::Plain).unwrap();
+        let norm = |format| layer_norm_modulate(&cuda, &shift.cuda, &scale.cuda, 1e-6, format).unwrap();
+        let plain = norm(Format::Plain);
+        gpu.check(&format!("{rows}x{width} of float32"), cpu.values(), plain.values(), BOUND);
+        for format in [Format::Int8, Format::Fp8] {
+            assert_eq!(norm(format).format(), format);
+        }
     }
 }
 

@@ -20,11 +20,14 @@ enum Met<'a> {
 
 /// `x` is in the layer's format.
 pub(super) fn linear(device: &Device, x: &Matrix, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
+    if let Some((gate, residual)) = epilogue.sum().filter(|(_, residual)| residual.dtype() == DType::F32) {
+        return add_f32(device, &linear_f32(device, x, layer)?, gate, residual);
+    }
     match (Met::of(x, layer)?, epilogue) {
         (Met::Plain { x, weight, bias }, Epilogue::GatedResidual { gate, residual }) => {
-            add(device, &plain(device, x, weight, bias, Epilogue::None)?, Some(gate), residual)
+            add(device, &plain(device, x, weight, bias, Epilogue::None, x.dtype())?, Some(gate), residual)
         }
-        (Met::Plain { x, weight, bias }, epilogue) => plain(device, x, weight, bias, epilogue),
+        (Met::Plain { x, weight, bias }, epilogue) => plain(device, x, weight, bias, epilogue, x.dtype()),
         (Met::Fp8(fp8), Epilogue::GeluTanh) => gelu(device, &fp8.product(device, Epilogue::None)?),
         (Met::Fp8(fp8), epilogue) => fp8.product(device, epilogue),
         (Met::Int8(int8), epilogue) if int8.on_hopper(device) => int8.hopper(device, epilogue),
@@ -36,6 +39,14 @@ pub(super) fn linear(device: &Device, x: &Matrix, layer: &Linear, epilogue: Epil
         (Met::Int8(int8), Epilogue::GatedResidual { gate, residual }) => {
             add(device, &int8.common(device, false)?, Some(gate), residual)
         }
+    }
+}
+
+/// `x·wᵀ + b` in float32; `x` is in the layer's format.
+pub(super) fn linear_f32(device: &Device, x: &Matrix, layer: &Linear) -> Result<Tensor> {
+    match Met::of(x, layer)? {
+        Met::Plain { x, weight, bias } => plain(device, x, weight, bias, Epilogue::None, DType::F32),
+        Met::Int8(_) | Met::Fp8(_) => cast(NAME, &linear(device, x, layer, Epilogue::None)?, DType::F32),
     }
 }
 
@@ -67,22 +78,23 @@ impl<'a> Met<'a> {
     }
 }
 
-/// `x·wᵀ + b`, with GELU or a plain residual where asked. Float32 stays float32.
+/// `x·wᵀ + b` in the format `output`, with GELU or a plain residual where asked.
 fn plain(
     device: &Device,
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
     epilogue: Epilogue,
+    output: DType,
 ) -> Result<Tensor> {
     let (rows, inputs, outputs) = (x.dim(0), x.dim(1), weight.dim(0));
     let dtype = x.dtype();
     let weight = cast(NAME, weight, dtype)?;
-    let bias = bias.map(|bias| cast(NAME, bias, dtype)).transpose()?;
-    let out = empty(device, &[rows, outputs], dtype)?;
+    let bias = bias.map(|bias| cast(NAME, bias, output)).transpose()?;
+    let out = empty(device, &[rows, outputs], output)?;
     let gelu = matches!(epilogue, Epilogue::GeluTanh);
     let residual = match epilogue {
-        Epilogue::Residual(residual) => address(NAME, residual, dtype)?,
+        Epilogue::Residual(residual) => address(NAME, residual, output)?,
         Epilogue::None | Epilogue::GeluTanh | Epilogue::GatedResidual { .. } => 0,
     };
     let product = Matmul {
@@ -93,10 +105,10 @@ fn plain(
         x: rows_of(x, dtype)?,
         w: rows_of(&weight, dtype)?,
         w_is_kn: false,
-        out: rows_of(&out, dtype)?,
+        out: rows_of(&out, output)?,
         input: dtype,
-        output: dtype,
-        bias: bias.map_or(Ok(0), |bias| address(NAME, &bias, dtype))?,
+        output,
+        bias: bias.map_or(Ok(0), |bias| address(NAME, &bias, output))?,
         residual,
         epilogue: if gelu { cuda::Epilogue::Gelu } else { cuda::Epilogue::Plain },
         factor: 1.0,
@@ -139,5 +151,24 @@ fn add(device: &Device, y: &Tensor, gate: Option<&Tensor>, residual: &Tensor) ->
     let grid = Grid::elements(y.count().div_ceil(PER_THREAD));
     // SAFETY: y, residual and out are of one shape, the gate as long as a row.
     unsafe { device.launch("linear/kernel", "linear_gated_residual", grid, &arguments)? };
+    Ok(out)
+}
+
+/// The same in float32, the sums unrounded.
+fn add_f32(device: &Device, y: &Tensor, gate: Option<&Tensor>, residual: &Tensor) -> Result<Tensor> {
+    let out = empty(device, y.shape(), DType::F32)?;
+    let gate = gate.map(|gate| cast(NAME, gate, DType::F32)).transpose()?;
+    let arguments = [
+        pointer(NAME, y, DType::F32)?,
+        optional(NAME, gate.as_ref(), DType::F32)?,
+        pointer(NAME, residual, DType::F32)?,
+        pointer(NAME, &out, DType::F32)?,
+        Argument::long(y.count()),
+        Argument::int(y.dim(1)),
+    ];
+    // SAFETY: y, residual and out are of one shape, the gate as long as a row.
+    unsafe {
+        device.launch("linear/kernel", "linear_gated_residual_f32", Grid::elements(y.count()), &arguments)?;
+    }
     Ok(out)
 }

@@ -24,6 +24,14 @@ extern "C" __global__ void __launch_bounds__(256) linear_gated_residual(const bf
     }
 }
 
+// The same of a stream that stays float32.
+extern "C" __global__ void __launch_bounds__(256) linear_gated_residual_f32(const float* y, const float* gate,
+                                                                            const float* residual, float* out,
+                                                                            long long count, int width) {
+    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < count) out[i] = residual[i] + (gate ? y[i] * gate[i % width] : y[i]);
+}
+
 // What a product's factors and bias become when its columns are gated.
 extern "C" __global__ void __launch_bounds__(256) linear_gate(const float* gate, const float* scale, const bf16* bias,
                                                               float* gated_scale, bf16* gated_bias, int count) {

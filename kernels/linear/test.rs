@@ -1,10 +1,10 @@
 //! cuda against cpu over small, odd, ragged and real shapes.
 
-use super::{Epilogue, Linear, linear, linear_gelu};
+use super::{Epilogue, Linear, linear, linear_f32, linear_gelu};
 use crate::cuda::testing::{Gpu, Pair, Work};
 use crate::quantize_fp8::quantize_fp8;
 use crate::quantize_int8::quantize_int8;
-use crate::{Format, Matrix, Tensor};
+use crate::{DType, Format, Matrix, Tensor};
 
 /// One rounding of the sum, one of what follows.
 const BOUND: f64 = 4e-3;
@@ -44,6 +44,41 @@ fn cuda_agrees_with_the_definition() {
         };
         let layers = [layer(&weight.cpu, &bias.cpu), layer(&weight.cuda, &bias.cuda)];
         both(&gpu, &format!("{rows}x{inputs}x{outputs}"), &x, &layers, &gate, &residual);
+    }
+}
+
+/// Onto a stream in float32 a product of bfloat16 is added unrounded, one of 8 bits as it is stored.
+#[test]
+fn a_stream_in_float32_stays_float32() {
+    let Some(mut gpu) = Gpu::for_test("linear, float32 stream") else { return };
+    const UNROUNDED: f64 = 1e-5;
+    for ([rows, inputs, outputs], format, bound) in [
+        ([1, 8, 8], Format::Plain, UNROUNDED),
+        ([130, 256, 200], Format::Plain, UNROUNDED),
+        ([77, 768, 256], Format::Plain, UNROUNDED),
+        ([77, 768, 256], Format::Int8, BOUND),
+        ([77, 768, 256], Format::Fp8, BOUND),
+    ] {
+        let x = gpu.tensor(&[rows, inputs], 1.0);
+        let weight = gpu.tensor(&[outputs, inputs], 0.2);
+        let (bias, gate) = (gpu.tensor(&[outputs], 1.0), gpu.float(&[outputs], 1.0));
+        let residual = gpu.float(&[rows, outputs], 2.0);
+        let run = |x: &Tensor, weight: &Tensor, bias: &Tensor, gate: &Tensor, residual: &Tensor| {
+            let weight = Matrix::of(weight.clone(), format).unwrap();
+            let layer = Linear::new(weight, Some(bias.clone())).unwrap();
+            let epilogue = |epilogue| linear(x, &layer, epilogue).unwrap();
+            [
+                linear_f32(x, &layer).unwrap(),
+                epilogue(Epilogue::Residual(residual)),
+                epilogue(Epilogue::GatedResidual { gate, residual }),
+            ]
+        };
+        let cpu = run(&x.cpu, &weight.cpu, &bias.cpu, &gate.cpu, &residual.cpu);
+        let cuda = run(&x.cuda, &weight.cuda, &bias.cuda, &gate.cuda, &residual.cuda);
+        for (name, (cpu, cuda)) in ["plain", "residual", "gated"].iter().zip(cpu.iter().zip(&cuda)) {
+            assert_eq!(cuda.dtype(), DType::F32);
+            gpu.check(&format!("{rows}x{inputs}x{outputs} {format:?} {name}"), cpu, cuda, bound);
+        }
     }
 }
 

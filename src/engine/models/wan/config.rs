@@ -11,6 +11,9 @@ pub const LATENT_CHANNELS: usize = 16;
 /// Channels of the mask that says which latent frames are given.
 pub const MASK_CHANNELS: usize = 4;
 
+/// Narrower than any published width.
+const NARROW: usize = 1024;
+
 /// What a transformer is conditioned on besides the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -75,6 +78,12 @@ impl WanConfig {
             ModelType::I2v => 2 * LATENT_CHANNELS + MASK_CHANNELS,
         };
         [inputs, LATENT_CHANNELS]
+    }
+
+    /// Whether the residual stream is float32 on a device that computes in bfloat16. The published widths have it in bfloat16
+    /// as they were trained; rounded so, it is most of the error of a narrow network, whose few channels weigh nothing.
+    pub fn has_float_stream(&self) -> bool {
+        self.dim < NARROW
     }
 
     /// Channels of one attention head.

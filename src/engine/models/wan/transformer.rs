@@ -1,7 +1,7 @@
 //! Noisy latent, time and text to the velocity that the sampler follows.
 
 use kernels::head::head;
-use kernels::linear::{Epilogue, Linear, linear};
+use kernels::linear::{Epilogue, Linear, linear, linear_f32};
 use kernels::modulation::modulation;
 use kernels::patchify::{patchify, unpatchify};
 use kernels::rms_norm_rope::RopeTable;
@@ -104,7 +104,11 @@ impl Wan {
         let Some((_, rope)) = &self.rope else { unreachable!("the table was prepared in the line above") };
 
         let tokens = patchify(&parts, PATCH)?; // (tokens, channels · 4)
-        let mut x = linear(&tokens, &self.patch_embedding, Epilogue::None)?; // (tokens, d)
+        let mut x = if self.config.has_float_stream() {
+            linear_f32(&tokens, &self.patch_embedding)?
+        } else {
+            linear(&tokens, &self.patch_embedding, Epilogue::None)?
+        }; // (tokens, d)
         let time = time_embedding(step.timestep, &self.time)?;
         for (block, text) in self.blocks.iter().zip(&step.text.0) {
             x = block.forward(x, &time.rows, text, rope, step.attention)?; // (tokens, d)

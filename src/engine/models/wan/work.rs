@@ -12,6 +12,8 @@ const SPARSE_ROWS: usize = 6;
 const SAGE_EIGHT_BIT_ROWS: usize = 3;
 /// Of a token: cosine and sine of each pair of a head's channels, float32.
 const ROPE_BYTES: usize = 4;
+/// Bytes of a float32.
+const FLOAT: usize = 4;
 /// What choosing blocks, sums over chunks and a few rows in float32 take, as a part of one tensor of tokens × dim.
 const SMALL_SHARE: usize = 2;
 
@@ -47,7 +49,9 @@ pub fn step_work(
         }
     };
     let rope = config.head_dim() * ROPE_BYTES;
-    tokens * (attention.max(up).max(down) + row / SMALL_SHARE + rope)
+    // The stream, what is added to it and the sum, as far as they are wider than the rest.
+    let stream = if config.has_float_stream() { 3 * config.dim * (FLOAT - element) } else { 0 };
+    tokens * (attention.max(up).max(down) + row / SMALL_SHARE + rope + stream)
 }
 
 /// Bytes of what cross-attention keeps of a text.
