@@ -17,7 +17,7 @@ pub(super) fn attention(device: &Device, q: &Tensor, k: &Tensor, v: &Tensor, hea
     let head_length = width / heads;
     let out = empty(device, q.shape(), DType::BF16)?;
     let scale = Argument::F32(1.0 / (head_length as f32).sqrt());
-    if let Some(flash) = FlashHopper::of(device, head_length, 128) {
+    if let Some(flash) = FlashHopper::dense(device, head_length, keys) {
         let arguments = [
             FlashHopper::map(NAME, q)?,
             FlashHopper::map(NAME, k)?,
@@ -28,9 +28,13 @@ pub(super) fn attention(device: &Device, q: &Tensor, k: &Tensor, v: &Tensor, hea
             Argument::int(heads),
             scale,
         ];
+        let function = match flash {
+            FlashHopper::Queries128Keys192 => "attention_hopper_192",
+            FlashHopper::Queries128Keys128 | FlashHopper::Queries64Keys64 => "attention_hopper_128",
+        };
         let grid = flash.grid(device, queries, heads)?;
         // SAFETY: all are rows of `heads` times 128 bfloat16, `queries` or `keys` of them, as the maps say.
-        unsafe { device.launch("attention/kernel_sm90", "attention_hopper", grid, &arguments)? };
+        unsafe { device.launch("attention/kernel_sm90", function, grid, &arguments)? };
         return Ok(out);
     }
     let arguments = [

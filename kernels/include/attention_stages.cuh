@@ -4,8 +4,8 @@
 #include "convert.cuh"
 #include "hopper.cuh"
 
-// READERS warps read a tile of queries, keys or values.
-template <int QUERY_BYTES, int TILE_BYTES, int STAGES, int READERS> struct AttentionStages {
+// READERS arrive when a tile of queries or keys is read, VALUE_READERS when one of values is.
+template <int QUERY_BYTES, int TILE_BYTES, int STAGES, int READERS, int VALUE_READERS = READERS> struct AttentionStages {
     using Place = RingPlace<STAGES>;
     static constexpr int BARRIERS = 2 + 4 * STAGES;
 
@@ -32,7 +32,7 @@ template <int QUERY_BYTES, int TILE_BYTES, int STAGES, int READERS> struct Atten
                 barrier_init(k_full(stage), 1);
                 barrier_init(v_full(stage), 1);
                 barrier_init(k_empty(stage), READERS);
-                barrier_init(v_empty(stage), READERS);
+                barrier_init(v_empty(stage), VALUE_READERS);
             }
             barrier_publish();
         }

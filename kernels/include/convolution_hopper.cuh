@@ -79,13 +79,6 @@ __device__ __forceinline__ int convolution_first_tap(const ConvolutionShape& c, 
     return max(0, c.before - c.remembered - t * c.stride_t);
 }
 
-// x / (1 + e^−x) without the exact division.
-__device__ __forceinline__ float silu_fast(float x) {
-    float inverse;
-    asm("rcp.approx.ftz.f32 %0, %1;\n" : "=f"(inverse) : "f"(1.0f + exp2_fast(-1.4426950408889634f * x)));
-    return x * inverse;
-}
-
 // What this lane of four adds to a row: eight channels of every fourth group.
 template <int N> struct ResidualRow {
     uint4 words[(N + 31) / 32];

@@ -6,6 +6,7 @@
 // Per step and 64 queries: 4·64·KEYS·128 operations; per step and block: 512·KEYS bytes of keys and values.
 #pragma once
 #include "attention_stages.cuh"
+#include "product_channels.cuh"
 
 struct HopperShape {
     int queries, keys, heads;
@@ -27,6 +28,7 @@ struct HopperFlash : AttentionStages<WARPGROUPS * 64 * 256, PARTS * 64 * 256, ST
     static constexpr int THREADS = 128 * (WARPGROUPS + 1);
     static constexpr int HALF = KEYS * 128, TILE = 2 * HALF, Q_HALF = QUERIES * 128;   // bytes; a half is 64 channels
     static constexpr int SHARED = 1024 + 2 * Q_HALF + 2 * STAGES * TILE + 8 * Stages::BARRIERS;
+    static constexpr int AHEAD = 32 / PARTS;   // steps whose parts the feeding warp's lanes look up at once
     static constexpr float LOWEST = -INFINITY;
 
     // The keys that a block of queries walks over, in parts of 64.
@@ -85,10 +87,10 @@ struct HopperFlash : AttentionStages<WARPGROUPS * 64 * 256, PARTS * 64 * 256, ST
             int ahead = 0, rows[PARTS], last_rows[PARTS];
             for (int step = 0; step <= steps; ++step) {
                 if (step < steps) {
-                    if (step * PARTS % 32 == 0) ahead = walked.start(step * PARTS + lane);
+                    if (step % AHEAD == 0) ahead = walked.start(step * PARTS + lane);
 #pragma unroll
                     for (int part = 0; part < PARTS; ++part)
-                        rows[part] = __shfl_sync(0xffffffffu, ahead, (step * PARTS + part) & 31);
+                        rows[part] = __shfl_sync(0xffffffffu, ahead, step % AHEAD * PARTS + part);
                     if (lane == 0) {
                         barrier_wait(k_empty(k_place.stage), k_place.parity ^ 1);
                         load(k, k_tile(k_place.stage), column, rows, k_full(k_place.stage));

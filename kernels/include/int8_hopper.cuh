@@ -4,6 +4,7 @@
 // group multiplies. Two thread blocks of a cluster share the rows of x: each copies half of them to both.
 #pragma once
 #include "convert.cuh"
+#include "gelu.cuh"
 #include "hopper.cuh"
 #include "reduce.cuh"
 
@@ -138,14 +139,6 @@ __device__ __forceinline__ uint32_t int8_bits(float x) {
     return __float_as_uint(fminf(x, 127.0f) + WHOLE) & 0xff;
 }
 
-// Tanh form of GELU with the hardware's tanh, which is off by 5e-4 at most: a quarter of a rounding to bfloat16.
-__device__ __forceinline__ float gelu_fast(float x) {
-    float tangent;
-    asm("tanh.approx.f32 %0, %1;\n" : "=f"(tangent) : "f"(x * (0.7978845608028654f + 0.035677408136300125f * x * x)));
-    const float half = 0.5f * x;
-    return half + half * tangent;
-}
-
 // A row's neighbouring columns of a layer's bias, or zeros.
 __device__ __forceinline__ float2 int8_bias(const bf16* bias, int output, bool inside) {
     return bias && inside ? unpack(__ldg(reinterpret_cast<const uint32_t*>(bias + output))) : make_float2(0.0f, 0.0f);
@@ -157,15 +150,52 @@ template <bool GELU> __device__ __forceinline__ float int8_finish(float sum, flo
     return GELU ? gelu_fast(y) : y;
 }
 
+// Where a lane's sums of 128 rows by 128 outputs go: once the four lanes of a row have exchanged theirs, it has of each row
+// 64·m + 8·half further the eight outputs from 32·j on.
+struct Int8Lane {
+    int rows, outputs, left;   // of the matrix; outputs from this tile's first on
+    int row, q;
+    long long start;
+
+    __device__ __forceinline__ Int8Lane(const Int8Shape& shape, int first, int output)
+        : rows(shape.rows), outputs(shape.outputs), left(shape.outputs - output),
+          row(first + 16 * ((threadIdx.x >> 5) & 3) + ((threadIdx.x & 31) >> 2)), q(threadIdx.x & 3),
+          start((long long)row * outputs + output + 8 * q) {}
+
+    __device__ __forceinline__ bool inside(int j, int m, int half) const {
+        return row + 64 * m + 8 * half < rows && 32 * j + 8 * q < left;
+    }
+    __device__ __forceinline__ long long place(int j, int m, int half) const {
+        return start + (long long)(64 * m + 8 * half) * outputs + 32 * j;
+    }
+
+    // begin(j) before each 32 outputs; word(m, i, at) makes a word of two sums, outputs 8·i + 2·q and the next; end(j, m,
+    // half, words) gets the lane's eight outputs.
+    template <typename Begin, typename Word, typename End>
+    __device__ __forceinline__ void store(Begin&& begin, Word&& word, End&& end) const {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+            begin(j);
+#pragma unroll
+            for (int m = 0; m < 2; ++m) {
+#pragma unroll
+                for (int half = 0; half < 2; ++half) {
+                    uint32_t words[4];
+#pragma unroll
+                    for (int i = 0; i < 4; ++i) words[i] = word(m, i, 16 * j + 4 * i + 2 * half);
+                    transpose_words(words, q);
+                    end(j, m, half, words);
+                }
+            }
+        }
+    }
+};
+
 // out = y, gelu(y), or residual + gate·y where no gate is a gate of one. Outputs are whole eights.
 template <bool GELU, bool RESIDUAL>
 __device__ __forceinline__ void int8_store(const float (&sum)[2][64], int row, int output, const Int8Shape& shape,
                                            const bf16* bias, const float* gate, const bf16* residual, bf16* out) {
-    const int lane = threadIdx.x & 31, q = lane & 3, left = shape.outputs - output;
-    row += 16 * ((threadIdx.x >> 5) & 3) + (lane >> 2);
-    const long long start = (long long)row * shape.outputs + output + 8 * q;
-    auto inside = [&](int j, int m, int half) { return row + 64 * m + 8 * half < shape.rows && 32 * j + 8 * q < left; };
-    auto place = [&](int j, int m, int half) { return start + (long long)(64 * m + 8 * half) * shape.outputs + 32 * j; };
+    const Int8Lane lane(shape, row, output);
     // Asked for a group of columns ahead.
     uint4 added[2][2][2];
     auto ask = [&](int j) {
@@ -174,67 +204,58 @@ __device__ __forceinline__ void int8_store(const float (&sum)[2][64], int row, i
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
                 added[j & 1][m][half] = make_uint4(0, 0, 0, 0);
-                if (RESIDUAL && inside(j, m, half))
-                    added[j & 1][m][half] = __ldg(reinterpret_cast<const uint4*>(residual + place(j, m, half)));
+                if (RESIDUAL && lane.inside(j, m, half))
+                    added[j & 1][m][half] = __ldg(reinterpret_cast<const uint4*>(residual + lane.place(j, m, half)));
             }
     };
     ask(0);
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
+    float2 b[4], g[4];
+    auto begin = [&](int j) {
         if (j < 3) ask(j + 1);
-        float2 b[4], g[4];
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-            const int n = 32 * j + 8 * i + 2 * q;
-            b[i] = int8_bias(bias, output + n, n < left);
+            const int n = 32 * j + 8 * i + 2 * lane.q;
+            b[i] = int8_bias(bias, output + n, n < lane.left);
             g[i] = make_float2(1.0f, 1.0f);
-            if (RESIDUAL && gate && n < left) g[i] = __ldg(reinterpret_cast<const float2*>(gate + output + n));
+            if (RESIDUAL && gate && n < lane.left) g[i] = __ldg(reinterpret_cast<const float2*>(gate + output + n));
             g[i] = make_float2(rounded(g[i].x), rounded(g[i].y));
         }
+    };
+    auto word = [&](int m, int i, int at) {
+        float2 y = make_float2(int8_finish<GELU>(sum[m][at], b[i].x), int8_finish<GELU>(sum[m][at + 1], b[i].y));
+        if (RESIDUAL) y.x *= g[i].x, y.y *= g[i].y;
+        return pack(y.x, y.y);
+    };
+    lane.store(begin, word, [&](int j, int m, int half, uint32_t (&words)[4]) {
+        if (RESIDUAL) {
+            const uint4 other = added[j & 1][m][half];
+            const uint32_t others[4] = {other.x, other.y, other.z, other.w};
 #pragma unroll
-        for (int m = 0; m < 2; ++m) {
-#pragma unroll
-            for (int half = 0; half < 2; ++half) {
-                uint32_t words[4];
-#pragma unroll
-                for (int i = 0; i < 4; ++i) {
-                    const int at = 16 * j + 4 * i + 2 * half;
-                    float2 y = make_float2(int8_finish<GELU>(sum[m][at], b[i].x), int8_finish<GELU>(sum[m][at + 1], b[i].y));
-                    if (RESIDUAL) y.x *= g[i].x, y.y *= g[i].y;
-                    words[i] = pack(y.x, y.y);
-                }
-                transpose_words(words, q);
-                if (RESIDUAL) {
-                    const uint4 other = added[j & 1][m][half];
-                    const uint32_t others[4] = {other.x, other.y, other.z, other.w};
-#pragma unroll
-                    for (int i = 0; i < 4; ++i) {
-                        const float2 mine = unpack(words[i]), more = unpack(others[i]);
-                        words[i] = pack(mine.x + more.x, mine.y + more.y);
-                    }
-                }
-                if (inside(j, m, half))
-                    *reinterpret_cast<uint4*>(out + place(j, m, half)) = make_uint4(words[0], words[1], words[2], words[3]);
+            for (int i = 0; i < 4; ++i) {
+                const float2 mine = unpack(words[i]), more = unpack(others[i]);
+                words[i] = pack(mine.x + more.x, mine.y + more.y);
             }
         }
-    }
+        if (lane.inside(j, m, half))
+            *reinterpret_cast<uint4*>(out + lane.place(j, m, half)) = make_uint4(words[0], words[1], words[2], words[3]);
+    });
 }
 
 // gelu(y) brought into int8 by the factor of its block of 128×128, which the sums are. `scratch` holds a float a warp.
 __device__ __forceinline__ void int8_store_quantised(float (&sum)[2][64], int row, int output, const Int8Shape& shape,
                                                      const bf16* bias, signed char* values, float* scales, float* scratch) {
-    const int lane = threadIdx.x & 31, q = lane & 3, left = shape.outputs - output, warp = (threadIdx.x >> 5) & 3;
-    const int first = row + 16 * warp + (lane >> 2), group = threadIdx.x >> 7;
+    const Int8Lane lane(shape, row, output);
+    const int warp = (threadIdx.x >> 5) & 3, group = threadIdx.x >> 7;
     float top = 0.0f;
 #pragma unroll
     for (int j = 0; j < 16; ++j) {
-        const int n = 8 * j + 2 * q;
-        const float2 b = int8_bias(bias, output + n, n < left);
+        const int n = 8 * j + 2 * lane.q;
+        const float2 b = int8_bias(bias, output + n, n < lane.left);
 #pragma unroll
         for (int m = 0; m < 2; ++m) {
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
-                const bool inside = first + 64 * m + 8 * half < shape.rows && n < left;
+                const bool inside = lane.row + 64 * m + 8 * half < shape.rows && n < lane.left;
                 float& y = sum[m][4 * j + 2 * half];
                 float& z = sum[m][4 * j + 2 * half + 1];
                 y = inside ? rounded(int8_finish<true>(y, b.x)) : 0.0f;
@@ -245,34 +266,21 @@ __device__ __forceinline__ void int8_store_quantised(float (&sum)[2][64], int ro
     }
     top = warp_max(top);
     turn_wait(group, 128);  // the maxima of the tile before are read
-    if (lane == 0) scratch[4 * (group - 1) + warp] = top;
+    if ((threadIdx.x & 31) == 0) scratch[4 * (group - 1) + warp] = top;
     turn_wait(group, 128);
 #pragma unroll
     for (int i = 0; i < 4; ++i) top = fmaxf(top, scratch[4 * (group - 1) + i]);
     top = fmaxf(top, 1e-8f);
     const float factor = 128.0f / top;
-    if ((threadIdx.x & 127) == 0 && row < shape.rows && left > 0)
+    if ((threadIdx.x & 127) == 0 && row < shape.rows && lane.left > 0)
         scales[(long long)(row / INT8_BLOCK) * ((shape.outputs + INT8_BLOCK - 1) / INT8_BLOCK) + output / INT8_BLOCK] =
             top / 128.0f;
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-#pragma unroll
-        for (int m = 0; m < 2; ++m) {
-#pragma unroll
-            for (int half = 0; half < 2; ++half) {
-                // Two columns of each of four groups of eight; all of one group after the exchange.
-                uint32_t words[4];
-#pragma unroll
-                for (int i = 0; i < 4; ++i) {
-                    const int at = 16 * j + 4 * i + 2 * half;
-                    words[i] = int8_bits(sum[m][at] * factor) | int8_bits(sum[m][at + 1] * factor) << 8;
-                }
-                transpose_words(words, q);
-                const int r = first + 64 * m + 8 * half, n = 32 * j + 8 * q;
-                if (r < shape.rows && n < left)
-                    *reinterpret_cast<uint2*>(values + (long long)r * shape.outputs + output + n) =
-                        make_uint2(words[0] | words[1] << 16, words[2] | words[3] << 16);
-            }
-        }
-    }
+    auto word = [&](int m, int, int at) {
+        return int8_bits(sum[m][at] * factor) | int8_bits(sum[m][at + 1] * factor) << 8;
+    };
+    lane.store([](int) {}, word, [&](int j, int m, int half, const uint32_t (&words)[4]) {
+        if (lane.inside(j, m, half))
+            *reinterpret_cast<uint2*>(values + lane.place(j, m, half)) =
+                make_uint2(words[0] | words[1] << 16, words[2] | words[3] << 16);
+    });
 }

@@ -1,4 +1,4 @@
-// Products of 64 rows by N columns for the channel counts of the autoencoder; see hopper.cuh.
+// Products of 64 rows by N columns for the channel counts of the autoencoder, and for 192 keys; see hopper.cuh.
 #pragma once
 #include "hopper.cuh"
 

@@ -8,9 +8,10 @@ template <int CHUNKS> struct WarpRow {
     static constexpr int WIDTH = 256 * CHUNKS;
     uint4 raw[CHUNKS];
 
-    // The row of this warp.
+    // The row of this warp. The last rows are the first blocks': the operator before wrote them last, so that they are still in the
+    // cache, and the one after begins with those that are written last here.
     static __device__ __forceinline__ long long index() {
-        return (long long)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
+        return (long long)(gridDim.x - 1 - blockIdx.x) * (blockDim.x >> 5) + (threadIdx.x >> 5);
     }
 
     // The first of this lane's columns in every 256.

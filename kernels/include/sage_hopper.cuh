@@ -10,7 +10,9 @@
 #include "sage.cuh"
 #include "tile.cuh"
 
-struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 4> {
+// Every lane reads queries and the note beside keys, and says so itself; only products read values, for which a warp's first lane
+// speaks.
+struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 128, 4> {
     static constexpr int D = 128, QUERIES = 64, KEYS = 128;
     static constexpr int Q_BYTES = QUERIES * D, TILE = KEYS * D;
     // Scores start at the integer whose bits are the float 3·2²²: a sum of 128 products of ±127 then moves the float by
@@ -170,8 +172,7 @@ struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 4> {
             q_parity ^= 1;
 #pragma unroll
             for (int d = 0; d < 4; ++d) Tile<64>{q_tile()}.a(q[d], 16 * warp, 16 * d);
-            __syncwarp();
-            if (first_lane) barrier_arrive(q_empty());
+            barrier_arrive(q_empty());
 
             auto begin_scores = [&](float& factor, int& inside) {
                 barrier_wait(k_full(k_place.stage), k_place.parity);
@@ -182,8 +183,7 @@ struct HopperSage : AttentionStages<64 * 128, 128 * 128, 2, 4> {
             };
             auto end_scores = [&](float factor, int inside) {
                 settle(s);
-                __syncwarp();  // every lane has read the stage's note
-                if (first_lane) barrier_arrive(k_empty(k_place.stage));
+                barrier_arrive(k_empty(k_place.stage));
                 k_place.advance();
                 mask(s, inside);
                 softmax(s, top, sum, shrink, factor);

@@ -7,7 +7,7 @@
 // Eights of a thread; 256 threads hold 14336 columns.
 constexpr int HELD = 7;
 
-template <bool GELU> __device__ __forceinline__ float before(float x) { return GELU ? rounded(gelu_tanh(x)) : x; }
+template <bool GELU> __device__ __forceinline__ float before(float x) { return GELU ? rounded(gelu_fast(x)) : x; }
 
 template <bool GELU>
 __device__ __forceinline__ void quantise(const bf16* x, unsigned char* values, float* scales, int columns) {

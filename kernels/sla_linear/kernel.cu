@@ -142,7 +142,8 @@ extern "C" __global__ void __launch_bounds__(128) sla_linear_fold(const float* p
     for (int row = 0; row < FOLD_ROWS; ++row) folded[(head * D + first + row) * D + thread] = from_float<bf16>(out[row]);
 }
 
-// Grid (tokens / 128, heads). A warp's 16 tokens are its own from the first load to the last store.
+// Grid (tokens / 128, heads), from the last to the first, which the sparse branch wrote last. A warp's 16 tokens are its own from
+// the first load to the last store.
 extern "C" __global__ void __launch_bounds__(256, 2) sla_linear_apply(const bf16* q, const bf16* sparse,
                                                                       const bf16* folded, const float* totals,
                                                                       const float* bias, bf16* out, int tokens,
@@ -151,8 +152,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) sla_linear_apply(const bf16
     __shared__ float factors[APPLY_TOKENS];
     const uint32_t base = shared_address(shared);
     const Tile<D> phi_tile{base}, folded_tile{base + 2 * D * APPLY_TOKENS};
-    const int head = blockIdx.y, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, e = lane & 7;
-    const int start = blockIdx.x * APPLY_TOKENS, own = 16 * warp + (lane >> 3);
+    const int head = gridDim.y - 1 - blockIdx.y, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, e = lane & 7;
+    const int start = (gridDim.x - 1 - blockIdx.x) * APPLY_TOKENS, own = 16 * warp + (lane >> 3);
     q += head * D;
     sparse += head * D;
     out += head * D;

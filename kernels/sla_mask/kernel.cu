@@ -9,11 +9,12 @@
 // Rows hold all heads: `width` = heads · head_length channels. q and k are read once.
 #include "convert.cuh"
 
-// Grid (blocks, width / 256). pooled: [blocks, width]. A lane has eight channels, a warp every eighth token.
+// Grid (blocks, width / 256), from the last block, which was written last. pooled: [blocks, width]. A lane has eight channels, a
+// warp every eighth token.
 extern "C" __global__ void __launch_bounds__(256) sla_mask_pool(const bf16* x, float* pooled, int tokens, int block, int width) {
     __shared__ float part[8][256];
     const int lane = threadIdx.x & 31, group = threadIdx.x >> 5, c = blockIdx.y * 256 + 8 * lane;
-    const int first = blockIdx.x * block, last = min(first + block, tokens);
+    const int own_block = gridDim.x - 1 - blockIdx.x, first = own_block * block, last = min(first + block, tokens);
     float sum[8] = {};
     if (width % 8 == 0 && c < width) {
 #pragma unroll 8
@@ -36,7 +37,7 @@ extern "C" __global__ void __launch_bounds__(256) sla_mask_pool(const bf16* x, f
     float total = 0.0f;
 #pragma unroll
     for (int g = 0; g < 8; ++g) total += part[g][threadIdx.x];
-    pooled[(long long)blockIdx.x * width + own] = total / (last - first);
+    pooled[(long long)own_block * width + own] = total / (last - first);
 }
 
 // Grid (width / 32).

@@ -22,7 +22,7 @@ pub(super) fn sparse_attention(
     let head_length = width / heads;
     let out = empty(device, q.shape(), DType::BF16)?;
     let scale = Argument::F32(1.0 / (head_length as f32).sqrt());
-    let flash = FlashHopper::of(device, head_length, map.size.queries);
+    let flash = FlashHopper::sparse(device, head_length, map.size.queries);
     if let Some(flash) = flash.filter(|_| [64, 128].contains(&map.size.keys)) {
         let arguments = [
             FlashHopper::map(NAME, q)?,
@@ -37,8 +37,8 @@ pub(super) fn sparse_attention(
             scale,
         ];
         let function = match flash {
-            FlashHopper::Queries128 => "sparse_attention_hopper_128",
-            FlashHopper::Queries64 => "sparse_attention_hopper_64",
+            FlashHopper::Queries128Keys192 | FlashHopper::Queries128Keys128 => "sparse_attention_hopper_128",
+            FlashHopper::Queries64Keys64 => "sparse_attention_hopper_64",
         };
         let grid = flash.grid(device, tokens, heads)?;
         // SAFETY: all are rows of `heads` times 128 bfloat16, as the maps say; the list names blocks of these tokens, in

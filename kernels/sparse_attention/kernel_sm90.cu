@@ -10,7 +10,7 @@
 
 // Blocks of 128 queries: two warpgroups share the keys.
 extern "C" __global__ void __launch_bounds__(384, 1) sparse_attention_hopper_128(SPARSE_PARAMETERS) {
-    HopperFlash<2, 2, 2, true>{}.run(&q, &k, &v, out, list, SPARSE_SHAPE);
+    HopperFlash<2, 3, 2, true>{}.run(&q, &k, &v, out, list, SPARSE_SHAPE);
 }
 
 // Blocks of 64 queries, each with keys of its own: two thread blocks a multiprocessor.
