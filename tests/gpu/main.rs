@@ -70,20 +70,30 @@ fn a_decode_of_81_frames() {
     let decoder = Decoder::load(&VaeConfig::wan21(), &RandomWeights, &device).unwrap();
     let [channels, frames, height, width] = LATENT;
     let latent = noise(&LATENT, DType::F32, &Device::Cpu).to_f32().unwrap();
+    let decode = |latents_per_chunk| {
+        let mut last = None;
+        let done = decoder.decode(&latent, [frames, height, width], latents_per_chunk, |chunk| {
+            last = Some(chunk);
+            Ok(())
+        });
+        done.unwrap();
+        last.unwrap()
+    };
     for latents_per_chunk in [1, 2, 4] {
+        decode(latents_per_chunk);
         let mut last = None;
         for _ in 0..2 {
             let clock = Stopwatch::start(&gpu).unwrap();
-            let size = [frames, height, width];
-            let done = decoder.decode(&latent, size, latents_per_chunk, |chunk| {
-                last = Some(chunk);
-                Ok(())
-            });
-            done.unwrap();
+            last = Some(decode(latents_per_chunk));
             say(&format!("decode 480p, {latents_per_chunk} at once"), clock.milliseconds().unwrap().into());
         }
         let numbers = last.unwrap().to_f32().unwrap();
         assert!(numbers.iter().all(|v| v.is_finite()), "{channels} channels");
+    }
+    device.watch_kernels();
+    decode(4);
+    for kernel in device.watched_kernels().unwrap() {
+        say(&format!("decode 480p: {} times {}", kernel.calls, kernel.name), kernel.milliseconds);
     }
     memory(&gpu);
 }
