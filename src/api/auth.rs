@@ -16,6 +16,7 @@ use super::state::Api;
 use crate::domain::audit::Actor;
 use crate::domain::id::{KeyId, OrganizationId, ProjectId, VideoId};
 use crate::domain::key::{KeyOwner, KeyRecord, ProjectScope, Scope};
+use crate::domain::model::ModelId;
 use crate::jobs::{Audience, Closed, Tenant};
 use crate::metrics::Metrics;
 
@@ -275,6 +276,20 @@ async fn charge_project(
     request.extensions_mut().insert(Account { scope, tenant: tenant.clone(), most_active });
     stand(api, request, standing, scope.project)?;
     Ok(tenant)
+}
+
+/// Counts a create against the limits of its model too; of them and those of the project the stricter is told.
+pub(crate) fn charge_model(
+    api: &Api,
+    request: &HttpRequest,
+    caller: &Caller<WriteVideos>,
+    model: &ModelId,
+) -> Result<(), ApiError> {
+    let (project, tenant) = (caller.scope.project, caller.tenant());
+    let Some(allowance) = tenant.models.get(model) else { return Ok(()) };
+    let before = request.extensions().get::<Standing>().copied().unwrap_or_default();
+    let requests = before.requests.or_stricter(api.rates.take_of_model(project, model, allowance));
+    stand(api, request, Standing { requests, ..before }, project)
 }
 
 async fn charge_organization(

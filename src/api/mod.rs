@@ -44,7 +44,7 @@ pub(crate) mod parts {
     pub(crate) use super::errors::{ApiError, ErrorCode};
     pub(crate) use super::headers::finish;
     pub(crate) use super::openapi::complete_operators;
-    pub(crate) use super::paging::Page;
+    pub(crate) use super::paging::{Page, nothing_goes};
     pub(crate) use super::query::Query;
     pub(crate) use super::routes::docs::openapi_json;
     pub(crate) use super::routes::fallback::{KnownPaths, fallback};

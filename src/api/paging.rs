@@ -32,31 +32,58 @@ impl<I: FromStr> Page<I> {
     }
 }
 
-impl<I: PartialEq> Page<I> {
-    /// The page of `items`, which come oldest first, and whether another follows.
-    pub(crate) fn cut<T>(&self, mut items: Vec<T>, id: impl Fn(&T) -> I) -> Result<(Vec<T>, bool), ApiError> {
+impl<I: Ord + Copy> Page<I> {
+    /// The page of `items`, and whether another follows. Ids sort by time, so that a page may begin behind one that is not
+    /// in the list any more: `gone` says whether an id once was.
+    pub(crate) async fn cut<T>(
+        &self,
+        mut items: Vec<T>,
+        id: impl Fn(&T) -> I,
+        gone: impl AsyncFnOnce(I) -> Result<bool, ApiError>,
+    ) -> Result<(Vec<T>, bool), ApiError> {
+        if let Some(after) = self.after {
+            if !items.iter().any(|item| id(item) == after) && !gone(after).await? {
+                return Err(unknown_after());
+            }
+            items.retain(|item| match self.order {
+                Order::Newest => id(item) < after,
+                Order::Oldest => id(item) > after,
+            });
+        }
+        items.sort_by_key(&id);
         if self.order == Order::Newest {
             items.reverse();
         }
-        cut_behind(items, self.after.as_ref(), self.limit, id)
+        Ok(take(items, self.limit))
     }
 }
 
-/// Up to `limit` items behind the one of that id, and whether more follow.
+/// For [`Page::cut`] of a list that nothing leaves.
+pub(crate) async fn nothing_goes<I>(_: I) -> Result<bool, ApiError> {
+    Ok(false)
+}
+
+/// Up to `limit` of items in an order of their own, behind the one of that id, and whether more follow.
 pub(crate) fn cut_behind<T, I: PartialEq>(
-    items: Vec<T>,
+    mut items: Vec<T>,
     after: Option<&I>,
     limit: u32,
     id: impl Fn(&T) -> I,
 ) -> Result<(Vec<T>, bool), ApiError> {
-    let start = match after {
-        None => 0,
-        Some(after) => {
-            let place = items.iter().position(|item| id(item) == *after);
-            1 + place.ok_or_else(|| ApiError::invalid_value("after", "`after` is in no list of yours"))?
-        }
-    };
-    let limit = limit as usize;
-    let has_more = items.len() - start > limit;
-    Ok((items.into_iter().skip(start).take(limit).collect(), has_more))
+    if let Some(after) = after {
+        let place = items.iter().position(|item| id(item) == *after);
+        items.drain(..=place.ok_or_else(unknown_after)?);
+    }
+    Ok(take(items, limit))
+}
+
+/// A list cannot go on from there.
+pub(crate) fn unknown_after() -> ApiError {
+    ApiError::invalid_value("after", "`after` is in no list of yours")
+}
+
+fn take<T>(mut items: Vec<T>, limit: u32) -> (Vec<T>, bool) {
+    let has_more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    (items, has_more)
 }

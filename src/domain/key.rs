@@ -108,6 +108,9 @@ pub struct KeyRecord {
     pub redacted: String,
     pub created_at: UnixMillis,
     pub expires_at: Option<UnixMillis>,
+    /// When only its successor opens, once it was rotated.
+    #[serde(default)]
+    pub overlap_ends_at: Option<UnixMillis>,
     pub revoked_at: Option<UnixMillis>,
     /// With a resolution of a minute.
     pub last_used_at: Option<UnixMillis>,
@@ -131,6 +134,17 @@ impl KeyOwner {
             Self::Admin { .. } => KeyKind::Admin,
             Self::Operator => KeyKind::Operator,
         }
+    }
+}
+
+impl KeyRecord {
+    /// When it stops opening by itself: by its own terms, or when the overlap with its successor is over.
+    pub fn ends_at(&self) -> Option<UnixMillis> {
+        self.expires_at.into_iter().chain(self.overlap_ends_at).min()
+    }
+
+    pub fn has_expired(&self, now: UnixMillis) -> bool {
+        self.ends_at().is_some_and(|end| end <= now)
     }
 }
 

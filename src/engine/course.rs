@@ -51,7 +51,7 @@ pub(super) fn latent_size(spec: &VideoSpec) -> [usize; 3] {
 }
 
 /// The format in which the model's linear layers compute for a job. Weights that are stored as int8 have no other.
-fn linear_of(model: &Model, settings: Settings, quant_linear: bool) -> LinearCompute {
+pub(super) fn linear_of(model: &Model, settings: Settings, quant_linear: bool) -> LinearCompute {
     match model.architecture().linear_format {
         LinearFormat::Int8 => LinearCompute::Int8,
         LinearFormat::Bf16 => settings.linear.of_job(quant_linear),

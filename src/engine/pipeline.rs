@@ -2,13 +2,14 @@
 //! long as they fit. Holds what stays the same between clips; owns no thread.
 
 mod frames;
+mod held;
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use kernels::sage_attention;
 use kernels::sla_mask::BlockSize;
-use kernels::{DType, Device, Tensor, give_back_freed};
+use kernels::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use self::frames::Frames;
@@ -130,27 +131,6 @@ impl Pipeline {
         experts
             .map(|&expert| course.needed(PartKind::Transformer, expert).part.key)
             .all(|key| self.residents.has(&key))
-    }
-
-    /// Lets every network of `model` go, in all formats, on the device and beside it, but for those that models in
-    /// `staying` work with, too. Device and machine have back what they took.
-    pub fn let_go(&mut self, model: &Model, staying: &[&Model]) -> Result<(), EngineError> {
-        let staying: Vec<PartKey> = staying.iter().flat_map(|model| self.keys(model)).collect();
-        let going: Vec<PartKey> = self.keys(model).filter(|key| !staying.contains(key)).collect();
-        self.texts.retain(|text| !going.contains(&text.encoder));
-        self.residents.let_go(&going)?;
-        self.device.trim()?;
-        give_back_freed();
-        Ok(())
-    }
-
-    /// What the networks of a model are called, in every format that a job may ask for.
-    fn keys(&self, model: &Model) -> impl Iterator<Item = PartKey> {
-        let in_format = move |linear| {
-            let course = Course::of_model(model, Settings { linear, ..self.settings }, &self.device);
-            networks(model).into_iter().map(move |(kind, expert)| course.needed(kind, expert).part.key)
-        };
-        LinearCompute::ALL.into_iter().flat_map(in_format)
     }
 
     /// Jobs from now on that do not ask for int8 compute in this format.

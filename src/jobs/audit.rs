@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use super::JobsError;
 use crate::domain::audit::{Actor, AuditEntry, AuditKind};
-use crate::domain::clock::{Clock, Random};
+use crate::domain::clock::{Clock, Random, UnixMillis};
 use crate::domain::id::{EventId, OrganizationId, ProjectId};
-use crate::store::{Store, holding};
+use crate::domain::key::ProjectScope;
+use crate::store::{AuditQuery, Store, holding};
+
+/// Entries that are looked through at a time.
+const READ_AT_ONCE: u32 = 100;
 
 /// The log of the installation and of every organisation.
 #[derive(Clone)]
@@ -42,5 +46,32 @@ impl AuditLog {
         let Deed { organization, project, kind, actor, subject, detail } = deed;
         let entry = AuditEntry { id, organization, project, kind, actor, subject, detail, at };
         Ok(self.store.record(entry).await?)
+    }
+
+    /// Whether it tells that this was done to `subject` in a project, at `since` or later.
+    pub async fn tells(
+        &self,
+        scope: ProjectScope,
+        kind: AuditKind,
+        subject: &str,
+        since: UnixMillis,
+    ) -> Result<bool, JobsError> {
+        let mut query = AuditQuery {
+            limit: READ_AT_ONCE,
+            kinds: vec![kind],
+            projects: vec![scope.project],
+            from: Some(since),
+            ..AuditQuery::default()
+        };
+        loop {
+            let page = self.store.audit(Some(scope.organization), query.clone()).await?;
+            if page.entries.iter().any(|entry| entry.subject == subject) {
+                return Ok(true);
+            }
+            query.after = page.entries.last().map(|entry| entry.id);
+            if !page.has_more {
+                return Ok(false);
+            }
+        }
     }
 }

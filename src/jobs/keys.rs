@@ -101,6 +101,7 @@ impl Keys {
             redacted: text.redacted(),
             created_at: now,
             expires_at: terms.expires_at,
+            overlap_ends_at: None,
             revoked_at: None,
             last_used_at: None,
         };
@@ -115,7 +116,7 @@ impl Keys {
             return Ok(Err(KeyRefusal::Unknown));
         }
         let now = self.clock.now();
-        if record.expires_at.is_some_and(|expiry| expiry <= now) {
+        if record.has_expired(now) {
             return Ok(Err(KeyRefusal::Expired));
         }
         if record.last_used_at.is_none_or(|used| now.since(used) >= TOUCH_EVERY) {
@@ -136,7 +137,7 @@ impl Keys {
             }
         };
         let now = self.clock.now();
-        let over = record.revoked_at.is_some() || record.expires_at.is_some_and(|expiry| expiry <= now);
+        let over = record.revoked_at.is_some() || record.has_expired(now);
         Ok((!over).then_some(record))
     }
 

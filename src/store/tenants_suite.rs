@@ -41,6 +41,7 @@ fn key(number: u64, owner: KeyOwner) -> KeyRecord {
         redacted: "vk_proj_Exam…9TQK".to_owned(),
         created_at: UnixMillis(number),
         expires_at: None,
+        overlap_ends_at: None,
         revoked_at: None,
         last_used_at: None,
     }

@@ -11,7 +11,6 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, info, warn};
 
 use super::client::{CallError, LONGEST_PAUSE, LeaseClient};
-use super::devices::Devices;
 use super::engine_thread::{EngineGone, EngineThread, Made, MadeFile, Work};
 use super::failure::{DeviceHealth, Failure};
 use super::heartbeat::Pulse;
@@ -20,7 +19,7 @@ use super::run::Ended;
 use crate::domain::asset::Asset;
 use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::id::WorkerId;
-use crate::domain::lease::{Complete, Cost, Fail, Lease, Orders, UploadAsk};
+use crate::domain::lease::{Complete, Fail, Lease, Orders, UploadAsk};
 use crate::domain::picture::Picture;
 use crate::domain::stage::{Stage, Timings};
 use crate::media::{PictureDecoder, SandboxError};
@@ -33,7 +32,6 @@ pub(super) struct Attempt<'a> {
     pub(super) client: &'a LeaseClient,
     pub(super) engine: &'a EngineThread,
     pub(super) pictures: &'a PictureDecoder,
-    pub(super) devices: &'a Devices,
     pub(super) worker: WorkerId,
     pub(super) lease: Lease,
 }
@@ -147,8 +145,7 @@ impl Attempt<'_> {
             epoch: self.lease.epoch,
             assets,
             timings,
-            // The engine keeps the memory that it took, so what it holds now is the most that it held.
-            cost: Cost { peak_memory_bytes: self.devices.own_memory(), ..made.cost },
+            cost: made.cost,
             warnings: made.warnings,
             loads: self.engine.loads(),
         })

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tracing::{Span, info, warn};
 
+use super::devices::ProcessMemory;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::publish::Publisher;
@@ -107,6 +108,7 @@ impl EngineThread {
             pipeline: None,
             front: None,
             seen: Vec::new(),
+            process: ProcessMemory::on(device),
             told: told.clone(),
         };
         let thread = std::thread::Builder::new().name("engine".to_owned());
@@ -170,6 +172,8 @@ struct Engine {
     front: Option<ModelId>,
     /// Every model that was asked for.
     seen: Vec<Model>,
+    /// What the driver says of this process.
+    process: ProcessMemory,
     told: Arc<Mutex<Told>>,
 }
 
@@ -310,13 +314,14 @@ impl Engine {
         let pipeline = self.pipeline.as_mut().expect("loaded above");
         let publisher = Publisher::new(spec, &work.wanted);
         let mut watcher = Watcher { progress, publisher, broken: None, frames: spec.frames.get(), clock };
+        pipeline.device().forget_peak();
         let computing = Instant::now();
         let generated = pipeline.generate(spec, first_frame.as_ref(), &mut watcher);
         let mut cost = Cost {
             gpu_seconds: computing.elapsed().as_secs_f64(),
             gpu_count: 1,
             prompt_tokens: None,
-            peak_memory_bytes: 0,
+            peak_memory_bytes: peak_memory(pipeline, &self.process, spec),
         };
         let Watcher { publisher, broken, mut clock, .. } = watcher;
         let max_prompt_tokens = pipeline.max_prompt_tokens();
@@ -354,6 +359,13 @@ impl Engine {
     fn turned_to(&self, model: &ModelId) -> bool {
         self.front.as_ref() == Some(model)
     }
+}
+
+/// The most device memory that the clip just made needed for itself, 0 where there is none: what the process takes now, and
+/// what it has given back since it took the most, without networks of others.
+fn peak_memory(pipeline: &Pipeline, process: &ProcessMemory, spec: &VideoSpec) -> u64 {
+    let (Some(now), Ok(Some(pool))) = (process.bytes(), pipeline.device().pool()) else { return 0 };
+    (now + pool.reserved_peak - pool.reserved).saturating_sub(pipeline.bytes_of_others(spec))
 }
 
 /// The stored picture, brought to the size of the video.

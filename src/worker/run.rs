@@ -291,7 +291,6 @@ impl Worker {
             client: &client,
             engine: &self.engine,
             pictures: &self.pictures,
-            devices: &self.devices,
             worker: welcome.worker,
             lease,
         };

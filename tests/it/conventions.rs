@@ -101,6 +101,24 @@ async fn models_say_what_they_can() {
 }
 
 #[tokio::test]
+async fn a_model_says_what_memory_its_jobs_needed_on_gpus() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let worker = app.worker(Script::Complete).await;
+    let needed = async || {
+        client.finish().await;
+        client.get("/v1/models/wan-tiny").await.json()["capabilities"]["min_vram_bytes"].clone()
+    };
+    assert_eq!(needed().await, json!({}), "a CPU has none");
+    for (bytes, told) in
+        [(6_000_000_000_u64, 6_000_000_000_u64), (7_000_000_000, 7_000_000_000), (5, 7_000_000_000)]
+    {
+        worker.needs_memory(bytes);
+        assert_eq!(needed().await, json!({ "false": told }), "the most that one needed, by variant");
+    }
+}
+
+#[tokio::test]
 async fn a_model_without_a_worker_is_not_listed() {
     let app = TestApp::start().await;
     let client = app.client();

@@ -5,8 +5,10 @@ use std::num::NonZeroU32;
 use reqwest::Method;
 use serde_json::json;
 use wanserve::domain::failure::FailureCode;
+use wanserve::domain::key::Scope;
 use wanserve::domain::limits::{Allowance, Limits};
 
+use crate::organization::{PROJECTS, account, admin, project};
 use crate::support::{Answer, Script, Setup, TestApp};
 
 async fn limited(limits: Limits) -> TestApp {
@@ -57,6 +59,28 @@ async fn the_request_rate_is_told_and_kept() {
         200
     );
     assert_eq!(app.anonymous().get("/healthz").await.header("ratelimit"), None);
+}
+
+#[tokio::test]
+async fn of_a_model_and_its_project_the_stricter_rate_is_told_and_kept() {
+    let app = limited(of_project(Allowance { active_jobs: None, ..all(5).project })).await;
+    let admin = admin(&app, vec![Scope::All]).await;
+    let project = project(&admin, "demo").await;
+    let client = app.client_with(account(&admin, &project).await["api_key"]["value"].as_str().unwrap());
+    let set = json!({ "max_requests_per_1_minute": 2, "max_requests_per_1_day": 3 });
+    let path = format!("{PROJECTS}/{project}/rate_limits/rl_wan-tiny");
+    assert_eq!(admin.post(&path, set).await.status, 200);
+    let told = |answer: &Answer| {
+        let header = |name: &str| answer.header(name).map(str::to_owned).unwrap();
+        (answer.status, header("x-ratelimit-limit-requests"), header("x-ratelimit-remaining-requests"))
+    };
+    let create = async || client.post("/v1/videos/generations", json!({ "prompt": "x" })).await;
+    let two = |status, left: &str| (status, "2".to_owned(), left.to_owned());
+    assert_eq!(told(&create().await), two(200, "1"));
+    assert_eq!(told(&create().await), two(200, "0"));
+    let refused = create().await;
+    assert_eq!((refused.refusal().1.as_str(), told(&refused)), ("rate_limit_exceeded", two(429, "0")));
+    assert_eq!(refused.header("x-should-retry"), Some("true"));
 }
 
 #[tokio::test]

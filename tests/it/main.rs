@@ -15,6 +15,7 @@ mod generate;
 mod goldens;
 mod hostile_urls;
 mod isolation;
+mod key_life;
 mod layers;
 mod limits;
 mod metrics;

@@ -88,13 +88,38 @@ fn every_endpoint_of_the_contract_is_in_the_document() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+#[test]
+fn what_is_not_json_is_described_as_bytes_or_text() {
+    let document = serde_json::to_value(wanserve::api::openapi()).unwrap();
+    let schemas = &document["components"]["schemas"];
+    let contents = document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|item| item.as_object().unwrap().values())
+        .flat_map(|operation| operation["responses"].as_object().unwrap().values())
+        .filter_map(|response| response["content"].as_object());
+    let mut seen = 0;
+    for (kind, content) in contents.flatten().filter(|(kind, _)| *kind != "application/json") {
+        let schema = &content["schema"];
+        let name = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/components/schemas/"));
+        let schema = name.map_or(schema, |name| &schemas[name]);
+        let text = kind.starts_with("text/");
+        assert!(schema["type"] == "string" && (text || schema["format"] == "binary"), "{kind}: {schema}");
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen}");
+}
+
 /// The same for the operator's document.
-const OPERATOR_ENDPOINTS: [(&str, &[&str]); 10] = [
+const OPERATOR_ENDPOINTS: [(&str, &[&str]); 12] = [
     ("/admin/v1/organizations", &["get", "post"]),
     ("/admin/v1/organizations/{organization_id}", &["get", "post"]),
     ("/admin/v1/workers", &["get"]),
     ("/admin/v1/workers/{worker}", &["get"]),
     ("/admin/v1/workers/{worker}/restart", &["post"]),
+    ("/admin/v1/workers/{worker}/load", &["post"]),
+    ("/admin/v1/workers/{worker}/unload", &["post"]),
     ("/admin/v1/workers/{worker}/drain", &["post"]),
     ("/admin/v1/workers/{worker}/resume", &["post"]),
     ("/admin/v1/queue", &["get"]),

@@ -60,7 +60,19 @@ async fn pages_of_buckets_follow_one_another() {
     let next = first["next_page"].as_str().unwrap();
     let second = client.get(&format!("{path}&page={next}")).await.json();
     assert_eq!(second["data"][0]["start_time"], 240);
+    let table = client.get(&format!("{path}&format=csv")).await;
+    assert_eq!(table.header("content-type"), Some("text/csv; charset=utf-8"));
+    assert_eq!(
+        table.header("x-next-page"),
+        Some(next),
+        "where there is no JSON the header says how to go on"
+    );
+    assert_eq!(table.header("content-disposition"), Some("attachment; filename=\"usage.csv\""));
+    assert!(table.body.starts_with(b"start_time,end_time,") && table.body.ends_with(b"\r\n"));
+    let last = client.get(&format!("{path}&page=360&format=csv")).await;
+    assert_eq!((last.status, last.header("x-next-page")), (200, None));
     for (query, code, param) in [
+        ("start_time=1&format=xml", "invalid_value", "format"),
         ("", "missing_required_parameter", "start_time"),
         ("start_time=x", "invalid_value", "start_time"),
         ("start_time=1&bucket_width=2d", "invalid_value", "bucket_width"),

@@ -152,3 +152,29 @@ async fn what_is_wrong_about_an_endpoint_is_named() {
     }
     assert_eq!(app.metrics.outbound_blocked_total.value(["webhook"]), 3.0);
 }
+
+#[tokio::test]
+async fn endpoints_come_in_pages_as_everything_does() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let mut made = Vec::new();
+    for name in ["a", "b", "c"] {
+        let body = json!({ "url": format!("https://example.com/{name}"), "events": ["video.completed"] });
+        made.push(client.post(ENDPOINTS, body).await.id());
+    }
+    made.sort();
+    let ids = async |query: &str| -> (Vec<String>, bool) {
+        let page = client.get(&format!("{ENDPOINTS}?{query}")).await.json();
+        let data = page["data"].as_array().unwrap().iter();
+        let ids = data.map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+        (ids, page["has_more"].as_bool().unwrap())
+    };
+    let newest: Vec<String> = made.iter().rev().cloned().collect();
+    assert_eq!(ids("").await, (newest.clone(), false));
+    assert_eq!(ids("limit=2").await, (newest[..2].to_vec(), true));
+    assert_eq!(ids(&format!("order=asc&after={}", made[0])).await, (made[1..].to_vec(), false));
+    client.delete(&format!("{ENDPOINTS}/{}", made[1])).await;
+    assert_eq!(ids(&format!("after={}", made[1])).await, (vec![made[0].clone()], false), "it is gone");
+    let seen = app.stranger().await.get(&format!("{ENDPOINTS}?after={}", made[1])).await.error();
+    assert_eq!(seen, (400, "invalid_value".to_owned(), Some("after".to_owned())), "it was never theirs");
+}

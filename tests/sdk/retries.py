@@ -88,6 +88,17 @@ def what_is_in_brackets_is_read():
     assert job.metadata == metadata and job.parameters["ode"] is True and job.parameters["seed"] is not None
     assert isinstance(job.seconds, str)
     url = "data:image/png;base64," + __import__("base64").b64encode(png(160, 96)).decode()
+    sent.clear()
+    for call in (
+        lambda: c.videos.create(prompt="x", input_reference={"image_url": url}),
+        lambda: c.videos.edit(prompt="x", video={"id": job.id}),
+        lambda: c.videos.extend(prompt="x", seconds="2", video={"id": job.id}),
+    ):
+        try:
+            call()
+            raise SystemExit("the library sends what it refused to send before: the documentation need not go around it")
+        except RuntimeError:
+            assert not sent, "refused before anything is sent"
     still = c.videos.create(prompt="x", extra_body={**SMALL, "input_reference": {"image_url": url}})
     assert still.operation == "image_to_video"
     for made in (job, still):

@@ -38,9 +38,14 @@ until grep -q '^api key: ' "$work/out"; do
     sleep 0.1
 done
 BASE=$(sed -n 's/^listening on //p' "$work/out")/v1
+OPERATOR_BASE=$(sed -n 's/^admin listening on //p' "$work/out")
 KEY=$(sed -n 's/^api key: //p' "$work/out")
-ADMIN=$("$program" keys create --kind admin --json --data-dir "$work/data" | sed 's/.*"value":"\([^"]*\)".*/\1/')
-export BASE KEY ADMIN
+new_key() {
+    "$program" keys create --kind "$1" --json --data-dir "$work/data" | sed 's/.*"value":"\([^"]*\)".*/\1/'
+}
+ADMIN=$(new_key admin)
+OPERATOR=$(new_key operator)
+export BASE KEY ADMIN OPERATOR_BASE OPERATOR
 
 for version in 3.3.1 3.54.0; do
     python3 -m venv "$work/python-$version"
@@ -65,4 +70,7 @@ node "$here/browser.mjs"
 
 # The newest of each runs the examples of the documentation.
 docs=$here/../../docs
+PATH=$(dirname "$program"):$PATH
+WANSERVE_DATA_DIR=$work/data
+export PATH WANSERVE_DATA_DIR
 "$work/python-3.54.0/bin/python" "$here/docs.py" "$docs/tenants.md" "$docs/limits.md" "$docs/errors.md"

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::organization::KeyFacts;
+use crate::domain::clock::UnixMillis;
 use crate::domain::key::{KeyRecord, KeyText};
 
 /// An admin key; its value comes with its creation only.
@@ -63,10 +64,10 @@ pub(crate) struct AdminKeyList {
 }
 
 impl AdminKeyObject {
-    pub(crate) fn new(record: &KeyRecord, text: Option<&KeyText>) -> Self {
+    pub(crate) fn new(record: &KeyRecord, text: Option<&KeyText>, now: UnixMillis) -> Self {
         Self {
             object: "organization.admin_api_key",
-            facts: KeyFacts::new(record),
+            facts: KeyFacts::new(record, now),
             owner: AdminKeyOwner {
                 kind: "service_account",
                 object: "organization.service_account",

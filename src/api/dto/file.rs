@@ -30,6 +30,12 @@ pub(crate) struct FileObject {
     status_details: Option<String>,
 }
 
+/// The bytes of a file.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "the documented form of an answer that is no JSON")]
+pub(crate) struct Binary(Vec<u8>);
+
 /// A page of files.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FileList {

@@ -15,7 +15,7 @@ mod webhook;
 
 pub(crate) use admin_key::{AdminKeyBody, AdminKeyList, AdminKeyObject};
 pub(crate) use audit::{AuditLogList, AuditObject};
-pub(crate) use file::{DeletedFile, FileList, FileObject};
+pub(crate) use file::{Binary, DeletedFile, FileList, FileObject};
 pub(crate) use limits::{LimitUsage, LimitsObject, RateLimitBody, RateLimitList, RateLimitObject};
 pub(crate) use list::ListObject;
 pub(crate) use model::{Measured, ModelList, ModelObject};

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::clock::UnixMillis;
 use crate::domain::key::{KeyRecord, KeyText};
 use crate::domain::tenant::{Project, ServiceAccount};
 
@@ -64,11 +65,12 @@ pub(crate) struct KeyFacts {
     created_at: u64,
     #[schema(required)]
     last_used_at: Option<u64>,
+    /// Of a rotated key the end of the overlap, unless its own comes first.
     #[schema(required)]
     expires_at: Option<u64>,
     #[schema(value_type = Vec<String>)]
     scopes: Vec<&'static str>,
-    /// `active` or `revoked`.
+    /// `active`, `expired` or `revoked`.
     #[schema(value_type = String, example = "active")]
     status: &'static str,
 }
@@ -236,28 +238,32 @@ impl NewKeyObject {
 }
 
 impl KeyFacts {
-    pub(crate) fn new(record: &KeyRecord) -> Self {
+    pub(crate) fn new(record: &KeyRecord, now: UnixMillis) -> Self {
         Self {
             id: record.id.to_string(),
             name: record.name.clone(),
             redacted_value: record.redacted.clone(),
             created_at: record.created_at.seconds(),
             last_used_at: record.last_used_at.map(|at| at.seconds()),
-            expires_at: record.expires_at.map(|at| at.seconds()),
+            expires_at: record.ends_at().map(|at| at.seconds()),
             scopes: record.scopes.iter().map(|scope| scope.as_str()).collect(),
-            status: if record.revoked_at.is_some() { "revoked" } else { "active" },
+            status: match record.revoked_at {
+                Some(_) => "revoked",
+                None if record.has_expired(now) => "expired",
+                None => "active",
+            },
         }
     }
 }
 
 impl KeyObject {
     /// `account` is the owner.
-    pub(crate) fn new(record: &KeyRecord, account: Option<&ServiceAccount>) -> Self {
+    pub(crate) fn new(record: &KeyRecord, account: Option<&ServiceAccount>, now: UnixMillis) -> Self {
         let owner = account.map(|account| KeyOwnerObject {
             kind: "service_account",
             service_account: AccountObject::new(account, None),
         });
-        let (object, facts) = ("organization.project.api_key", KeyFacts::new(record));
+        let (object, facts) = ("organization.project.api_key", KeyFacts::new(record, now));
         Self { object, facts, owner, owner_project_access: "active" }
     }
 

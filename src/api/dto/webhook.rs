@@ -31,7 +31,7 @@ pub(crate) struct WebhookEndpointObject {
     secret: Option<String>,
 }
 
-/// All endpoints of the project.
+/// A page of endpoints.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WebhookEndpointList {
     #[schema(value_type = String, pattern = "^list$")]
@@ -139,10 +139,10 @@ impl WebhookEndpointObject {
 }
 
 impl WebhookEndpointList {
-    pub(crate) fn new(endpoints: &[Endpoint]) -> Self {
+    pub(crate) fn new(endpoints: &[Endpoint], has_more: bool) -> Self {
         let data: Vec<_> = endpoints.iter().map(WebhookEndpointObject::new).collect();
         let id = |endpoint: Option<&WebhookEndpointObject>| endpoint.map(|endpoint| endpoint.id.clone());
-        Self { object: "list", first_id: id(data.first()), last_id: id(data.last()), data, has_more: false }
+        Self { object: "list", first_id: id(data.first()), last_id: id(data.last()), data, has_more }
     }
 }
 

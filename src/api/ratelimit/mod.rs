@@ -13,7 +13,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 
 use bucket::Buckets;
-pub(crate) use standing::{Account, Standing};
+pub(crate) use standing::{Account, Requests, Standing};
 
 use super::errors::{ApiError, ErrorCode};
 use crate::domain::clock::Clock;
@@ -65,11 +65,9 @@ impl RateLimiter {
     pub(crate) fn take(&self, class: RouteClass, project: ProjectId, allowance: &Allowance) -> Standing {
         let requests = match class {
             RouteClass::Create => {
-                let minute = self.create.take(&project, allowance.creates_per_minute);
-                match minute.wait {
-                    Some(_) => minute,
-                    None => minute.or_stricter(self.create_daily.take(&project, allowance.creates_per_day)),
-                }
+                of_minute_and_day(self.create.take(&project, allowance.creates_per_minute), || {
+                    self.create_daily.take(&project, allowance.creates_per_day)
+                })
             }
             RouteClass::Read => self.read.take(&project, allowance.reads_per_minute),
             RouteClass::Content => self.content.take(&project, allowance.content_per_minute),
@@ -77,20 +75,17 @@ impl RateLimiter {
         Standing { requests, ..Standing::default() }
     }
 
-    /// The same for a model that has limits of its own; refused if there are too many.
+    /// The same for a model that has limits of its own.
     pub(crate) fn take_of_model(
         &self,
         project: ProjectId,
         model: &ModelId,
         allowance: &Allowance,
-    ) -> Result<(), ApiError> {
+    ) -> Requests {
         let key = (project, model.clone());
-        let minute = self.create_of_model.take(&key, allowance.creates_per_minute);
-        let day = self.create_of_model_daily.take(&key, allowance.creates_per_day);
-        match minute.wait.max(day.wait) {
-            None => Ok(()),
-            Some(wait) => Err(too_many("too many requests for this model", wait)),
-        }
+        of_minute_and_day(self.create_of_model.take(&key, allowance.creates_per_minute), || {
+            self.create_of_model_daily.take(&key, allowance.creates_per_day)
+        })
     }
 
     /// Takes a token for a request of an administrator.
@@ -106,6 +101,14 @@ impl RateLimiter {
             None => Ok(()),
             Some(wait) => Err(too_many("too many wrong keys from this address", wait)),
         }
+    }
+}
+
+/// The stricter of two buckets; what the first refuses takes nothing from the other.
+fn of_minute_and_day(minute: Requests, day: impl FnOnce() -> Requests) -> Requests {
+    match minute.wait {
+        Some(_) => minute,
+        None => minute.or_stricter(day()),
     }
 }
 
@@ -135,5 +138,20 @@ impl RouteClass {
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("RateLimiter").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_minute_refuses_takes_nothing_from_the_day() {
+        let bucket = |limit, remaining| Requests { limit: Some(limit), remaining, ..Requests::default() };
+        let refused = Requests { wait: Some(MINUTE), ..bucket(2, 0) };
+        assert_eq!(of_minute_and_day(refused, || panic!("the day is asked")), refused);
+        assert_eq!(of_minute_and_day(bucket(2, 1), || bucket(9, 8)), bucket(2, 1));
+        assert_eq!(of_minute_and_day(bucket(2, 1), || bucket(9, 0)), bucket(9, 0));
+        assert_eq!(of_minute_and_day(Requests::default(), || bucket(9, 8)), bucket(9, 8));
     }
 }

@@ -59,7 +59,7 @@ impl ActiveJobs {
 
 impl Requests {
     /// This one, unless `other` refuses or has less left.
-    pub(super) fn or_stricter(self, other: Self) -> Self {
+    pub(crate) fn or_stricter(self, other: Self) -> Self {
         let stricter = other.limit.is_some()
             && (self.limit.is_none() || other.wait.is_some() || other.remaining < self.remaining);
         if stricter { other } else { self }

@@ -8,7 +8,8 @@ use super::dto::{NewOrganizationObject, OrganizationBody, OrganizationList, Orga
 use super::{missing, note};
 use crate::api::Api;
 use crate::api::parts::{
-    Accepts, ApiError, ErrorCode, Fields, Limits, ListObject, Operator, Page, Query, inside, read,
+    Accepts, ApiError, ErrorCode, Fields, Limits, ListObject, Operator, Page, Query, inside, nothing_goes,
+    read,
 };
 use crate::domain::audit::AuditKind;
 use crate::domain::id::OrganizationId;
@@ -65,7 +66,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let page = Page::<OrganizationId>::of(&Query::of(&request)?)?;
     let (organizations, has_more) =
-        page.cut(api.store.organizations().await?, |organization| organization.id)?;
+        page.cut(api.store.organizations().await?, |organization| organization.id, nothing_goes).await?;
     let data = organizations.iter().map(OrganizationObject::new).collect();
     Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, OrganizationObject::id)))
 }

@@ -140,8 +140,10 @@ fn models_share_what_is_equal_and_stay_while_they_fit() {
     use PartKind::{Decoder, Encoder, TextEncoder, Transformer};
     assert_eq!(loads(&pipeline.take_moves()), [TextEncoder, Encoder, Transformer, Decoder]);
     let plain = frames(&mut pipeline, &spec(), None);
+    assert_eq!(pipeline.bytes_of_others(&spec()), 0);
     pipeline.turn_to(&second).unwrap();
     assert!(pipeline.holds(&first) && pipeline.holds(&second));
+    assert!(pipeline.bytes_of_others(&spec()) > 0, "the first model's transformer");
     assert_eq!(loads(&pipeline.take_moves()), [Transformer], "the rest is shared");
     assert!(frames(&mut pipeline, &spec(), None) != plain);
     pipeline.turn_to(&first).unwrap();

@@ -254,6 +254,7 @@ mod tests {
             redacted: String::new(),
             created_at: UnixMillis(1),
             expires_at: None,
+            overlap_ends_at: None,
             revoked_at: None,
             last_used_at: None,
         }

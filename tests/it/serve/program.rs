@@ -22,7 +22,7 @@ pub(crate) struct Program {
     child: Child,
     pub(super) lines: Vec<String>,
     pub(crate) base: String,
-    pub(super) admin: String,
+    pub(crate) admin: String,
     log: PathBuf,
     /// Standard output, to its end.
     said: Arc<Mutex<Vec<String>>>,
@@ -202,7 +202,7 @@ impl Http {
 }
 
 /// A key for the operator's API, made while the server runs.
-pub(super) fn operator_key(folder: &Path) -> String {
+pub(crate) fn operator_key(folder: &Path) -> String {
     new_key(folder, "operator", &[])
 }
 

@@ -1,5 +1,6 @@
 //! A worker that speaks the real lease protocol over HTTP and makes no pictures: what it does with a job is its script.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub(crate) enum Script {
 pub(crate) struct Worker {
     script: watch::Sender<Script>,
     leases: Arc<Mutex<Vec<Lease>>>,
+    peak_memory: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -60,19 +62,26 @@ impl Worker {
             id: None,
             script,
             leases: leases.clone(),
+            peak_memory: Arc::default(),
         };
+        let peak_memory = hand.peak_memory.clone();
         hand.hello().await;
         let task = tokio::spawn(async move {
             loop {
                 hand.turn().await;
             }
         });
-        Self { script: sender, leases, task }
+        Self { script: sender, leases, peak_memory, task }
     }
 
     /// Follows another script from now on, also with the job at hand.
     pub(crate) fn follow(&self, script: Script) {
         self.script.send_replace(script);
+    }
+
+    /// Says of every job from now on that it needed that much device memory; nothing before, as a CPU.
+    pub(crate) fn needs_memory(&self, bytes: u64) {
+        self.peak_memory.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -96,6 +105,7 @@ struct Hand {
     id: Option<WorkerId>,
     script: watch::Receiver<Script>,
     leases: Arc<Mutex<Vec<Lease>>>,
+    peak_memory: Arc<AtomicU64>,
 }
 
 impl Hand {
@@ -185,8 +195,12 @@ impl Hand {
         let timings = Timings { denoise: Some(0.5), ..Timings::default() };
         // Words stand for tokens.
         let tokens = lease.spec.effective_prompt.split_whitespace().count() as u32;
-        let cost =
-            Cost { gpu_seconds: 0.75, gpu_count: 1, prompt_tokens: Some(tokens), peak_memory_bytes: 0 };
+        let cost = Cost {
+            gpu_seconds: 0.75,
+            gpu_count: 1,
+            prompt_tokens: Some(tokens),
+            peak_memory_bytes: self.peak_memory.load(Ordering::Relaxed),
+        };
         let warnings = Warning::of_prompt_length(tokens, PROMPT_TOKENS).into_iter().collect();
         let done =
             Complete { worker, epoch: lease.epoch, assets, timings, cost, warnings, loads: Vec::new() };

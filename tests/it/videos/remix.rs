@@ -26,6 +26,9 @@ async fn a_remix_keeps_parameters_seed_and_picture() {
 
     let changed = client.post(&path, json!({ "prompt": "y", "size": "160x160", "seed": 5 })).await.json();
     assert_eq!((&changed["size"], &changed["parameters"]["seed"]), (&json!("160x160"), &json!(5)));
+    let form =
+        client.post_form(&path, &[Part::Text("prompt", "z"), Part::Text("num_steps", "1")]).await.json();
+    assert_eq!((&form["operation"], &form["parameters"]["num_steps"]), (&json!("remix"), &json!(1)));
     let missing = client.post(&path, json!({})).await.error();
     assert_eq!(missing, (400, "missing_required_parameter".to_owned(), Some("prompt".to_owned())));
 }

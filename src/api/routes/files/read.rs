@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, web};
 use super::file_id;
 use crate::api::auth::{Caller, ReadFiles, WriteFiles};
 use crate::api::delivery::{Delivery, attachment};
-use crate::api::dto::{DeletedFile, FileList, FileObject};
+use crate::api::dto::{Binary, DeletedFile, FileList, FileObject};
 use crate::api::errors::ApiError;
 use crate::api::paging::Page;
 use crate::api::query::Query;
@@ -70,8 +70,8 @@ pub(crate) async fn get_file(
         ("range" = Option<String>, Header, description = "One byte range.", example = "bytes=0-99"),
     ),
     responses(
-        (status = 200, description = "The bytes.", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, description = "The part asked for.", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The bytes.", body = Binary, content_type = "application/octet-stream"),
+        (status = 206, description = "The part asked for.", body = Binary, content_type = "application/octet-stream"),
         (status = 304, description = "The client has it already."),
         (status = 416, description = "No such part."),
     ),

@@ -14,6 +14,7 @@ use crate::api::paging::Page;
 use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
+use crate::domain::clock::UnixMillis;
 use crate::domain::id::ServiceAccountId;
 use crate::domain::key::{KeyOwner, Scope};
 use crate::domain::tenant::ServiceAccount;
@@ -73,7 +74,13 @@ pub(crate) async fn list_accounts(
 ) -> Result<HttpResponse, ApiError> {
     let page = Page::<ServiceAccountId>::of(&Query::of(&request)?)?;
     let project = project(&api, &admin, &id).await?;
-    let (accounts, has_more) = page.cut(api.store.accounts(project.id).await?, |account| account.id)?;
+    let accounts = api.store.accounts(project.id).await?;
+    let kind = AuditKind::ServiceAccountDeleted;
+    let gone = async |id: ServiceAccountId| {
+        let ever = UnixMillis(id.unix_millis());
+        Ok(api.audit.tells(scope_of(&project), kind, &id.to_string(), ever).await?)
+    };
+    let (accounts, has_more) = page.cut(accounts, |account| account.id, gone).await?;
     let data = accounts.iter().map(|account| AccountObject::new(account, None)).collect();
     Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, AccountObject::id)))
 }

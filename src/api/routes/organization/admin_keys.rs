@@ -7,7 +7,7 @@ use crate::api::auth::{Admin, ReadOrganization, WriteOrganization};
 use crate::api::body::{self, Accepts, Limits};
 use crate::api::dto::{AdminKeyBody, AdminKeyList, AdminKeyObject, DeletedObject, ListObject};
 use crate::api::errors::ApiError;
-use crate::api::paging::Page;
+use crate::api::paging::{Page, nothing_goes};
 use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
@@ -39,7 +39,7 @@ pub(crate) async fn create_admin_key(
         Ok::<_, ApiError>((record, text))
     })
     .await?;
-    Ok(HttpResponse::Ok().json(AdminKeyObject::new(&record, Some(&text))))
+    Ok(HttpResponse::Ok().json(AdminKeyObject::new(&record, Some(&text), api.clock.now())))
 }
 
 /// List admin keys
@@ -52,8 +52,9 @@ pub(crate) async fn list_admin_keys(
 ) -> Result<HttpResponse, ApiError> {
     let page = Page::<KeyId>::of(&Query::of(&request)?)?;
     let keys = api.store.keys(KeysOf::Organization(admin.organization())).await?;
-    let (keys, has_more) = page.cut(keys, |record| record.id)?;
-    let data = keys.iter().map(|record| AdminKeyObject::new(record, None)).collect();
+    let (keys, has_more) = page.cut(keys, |record| record.id, nothing_goes).await?;
+    let now = api.clock.now();
+    let data = keys.iter().map(|record| AdminKeyObject::new(record, None, now)).collect();
     Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, AdminKeyObject::id)))
 }
 
@@ -65,7 +66,8 @@ pub(crate) async fn get_admin_key(
     id: web::Path<String>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Ok().json(AdminKeyObject::new(&key(&api, &admin, &id).await?, None)))
+    let record = key(&api, &admin, &id).await?;
+    Ok(HttpResponse::Ok().json(AdminKeyObject::new(&record, None, api.clock.now())))
 }
 
 /// Revoke an admin key

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use crate::api::auth::{Admin, ReadOrganization};
 use crate::api::dto::{AuditLogList, AuditObject, ListObject};
 use crate::api::errors::ApiError;
-use crate::api::paging::Page;
+use crate::api::paging::{Page, unknown_after};
 use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
@@ -58,9 +58,7 @@ pub(crate) async fn list_audit(
         to: earlier(query.time("effective_at[lt]")?, after(query.time("effective_at[lte]")?)),
     };
     let log = match api.store.audit(Some(admin.organization()), wanted).await {
-        Err(StoreError::NotFound) => {
-            return Err(ApiError::invalid_value("after", "`after` is in no list of yours"));
-        }
+        Err(StoreError::NotFound) => return Err(unknown_after()),
         log => log?,
     };
     let data = log.entries.iter().map(AuditObject::new).collect();

@@ -9,11 +9,10 @@ use crate::api::dto::{
     ApiKeyBody, ApiKeyList, DeletedObject, KeyObject, ListObject, NewKeyObject, RotateKeyBody,
 };
 use crate::api::errors::ApiError;
-use crate::api::paging::Page;
+use crate::api::paging::{Page, nothing_goes};
 use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
-use crate::domain::clock::UnixMillis;
 use crate::domain::id::{KeyId, ServiceAccountId};
 use crate::domain::key::{KeyOwner, KeyRecord, Scope};
 use crate::domain::tenant::Project;
@@ -65,7 +64,7 @@ pub(crate) async fn list_keys(
     let page = Page::<KeyId>::of(&Query::of(&request)?)?;
     let project = project(&api, &admin, &id).await?;
     let keys = api.store.keys(KeysOf::Project(project.id)).await?;
-    let (keys, has_more) = page.cut(keys, |record| record.id)?;
+    let (keys, has_more) = page.cut(keys, |record| record.id, nothing_goes).await?;
     let data = objects(&api, &project, &keys).await?;
     Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, KeyObject::id)))
 }
@@ -109,7 +108,8 @@ pub(crate) async fn delete_key(
 
 /// Rotate a key
 ///
-/// A new key with the same rights; the old one works for the overlap only.
+/// A new key with the same rights and the same end; the old one works for the overlap only. Rotated once more, it works no
+/// longer than was said the first time.
 #[utoipa::path(operation_id = "rotate-project-api-key", tag = "Administration", security(("adminBearer" = [])), params(("project_id" = String, Path), ("api_key_id" = String, Path)), request_body(content = RotateKeyBody, content_type = "application/json", example = json!({"overlap_seconds": 3600})), responses((status = 200, description = "The new key with its value.", body = NewKeyObject)))]
 #[post("/v1/organization/projects/{project_id}/api_keys/{api_key_id}/rotate")]
 pub(crate) async fn rotate_key(
@@ -125,7 +125,8 @@ pub(crate) async fn rotate_key(
     fields.finish()?;
     let project = open_project(&api, &admin, &project_id).await?;
     let old = key(&api, &project, &key_id).await?;
-    if old.revoked_at.is_some() {
+    let now = api.clock.now();
+    if old.revoked_at.is_some() || old.has_expired(now) {
         return Err(missing());
     }
     let terms = KeyTerms {
@@ -141,9 +142,8 @@ pub(crate) async fn rotate_key(
                 api.keys.revoke(old.id).await?;
             }
             Some(overlap) => {
-                let end: UnixMillis = api.clock.now().after(overlap);
-                let end = old.expires_at.map_or(end, |expiry| expiry.min(end));
-                api.keys.save(KeyRecord { expires_at: Some(end), ..old }).await?;
+                let end = old.overlap_ends_at.into_iter().chain([now.after(overlap)]).min();
+                api.keys.save(KeyRecord { overlap_ends_at: end, ..old }).await?;
             }
         }
         let successor = Some(record.id.to_string());
@@ -165,10 +165,10 @@ fn belongs(record: &KeyRecord, project: &Project) -> bool {
 
 /// The keys of a project with their owners.
 async fn objects(api: &Api, project: &Project, keys: &[KeyRecord]) -> Result<Vec<KeyObject>, ApiError> {
-    let accounts = api.store.accounts(project.id).await?;
+    let (accounts, now) = (api.store.accounts(project.id).await?, api.clock.now());
     let object = |record| {
         let owner = accounts.iter().find(|account| Some(account.id) == account_of(record));
-        KeyObject::new(record, owner)
+        KeyObject::new(record, owner, now)
     };
     Ok(keys.iter().map(object).collect())
 }

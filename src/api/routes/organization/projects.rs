@@ -1,5 +1,7 @@
 //! `/v1/organization/projects…`: made, renamed, closed for good.
 
+use std::collections::BTreeSet;
+
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 
 use super::{missing, note, project, scope_of, take_name};
@@ -64,8 +66,10 @@ pub(crate) async fn list_projects(
     let page = Page::<ProjectId>::of(&query)?;
     let archived = query.boolean("include_archived")?.unwrap_or(false);
     let mut projects = api.store.projects(admin.organization()).await?;
+    let all: BTreeSet<ProjectId> = projects.iter().map(|project| project.id).collect();
     projects.retain(|project| archived || project.archived_at.is_none());
-    let (projects, has_more) = page.cut(projects, |project| project.id)?;
+    let gone = async |id| Ok(all.contains(&id));
+    let (projects, has_more) = page.cut(projects, |project| project.id, gone).await?;
     let data = projects.iter().map(ProjectObject::new).collect();
     Ok(HttpResponse::Ok().json(ListObject::new(data, has_more, ProjectObject::id)))
 }

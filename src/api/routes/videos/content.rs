@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use super::video_id;
 use crate::api::auth::{Caller, ReadVideos};
 use crate::api::delivery::{Delivery, attachment};
+use crate::api::dto::Binary;
 use crate::api::errors::{ApiError, ErrorResponse};
 use crate::api::link;
 use crate::api::query::Query;
@@ -36,8 +37,8 @@ const REDIRECT_LIFE: Duration = Duration::from_secs(300);
         ("if-modified-since" = Option<String>, Header, description = "When the client got its copy."),
     ),
     responses(
-        (status = 200, description = "The file.", content((Vec<u8> = "video/mp4"), (Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg"))),
-        (status = 206, description = "The part asked for.", content((Vec<u8> = "video/mp4"), (Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg"))),
+        (status = 200, description = "The file.", content((Binary = "video/mp4"), (Binary = "image/webp"), (Binary = "image/jpeg"))),
+        (status = 206, description = "The part asked for.", content((Binary = "video/mp4"), (Binary = "image/webp"), (Binary = "image/jpeg"))),
         (status = 302, description = "The file is there.", headers(("location" = String, description = "Works for five minutes, without a key."))),
         (status = 304, description = "The client has it already."),
         (status = 416, description = "No such part.", body = ErrorResponse),

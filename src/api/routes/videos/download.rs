@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, get, head, web};
 use super::content::{send, variant};
 use super::video_id;
 use crate::api::auth::{Caller, ReadVideos};
-use crate::api::dto::DownloadUrlObject;
+use crate::api::dto::{Binary, DownloadUrlObject};
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::link::{self, Target};
 use crate::api::query::Query;
@@ -71,8 +71,8 @@ pub(crate) async fn download_url(
         ("signature" = String, Query),
     ),
     responses(
-        (status = 200, description = "The file.", content((Vec<u8> = "video/mp4"), (Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg"))),
-        (status = 206, description = "The part asked for.", content((Vec<u8> = "video/mp4"), (Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg"))),
+        (status = 200, description = "The file.", content((Binary = "video/mp4"), (Binary = "image/webp"), (Binary = "image/jpeg"))),
+        (status = 206, description = "The part asked for.", content((Binary = "video/mp4"), (Binary = "image/webp"), (Binary = "image/jpeg"))),
         (status = 304, description = "The client has it already."),
         (status = 404, description = "No such address, or not any more."),
         (status = 416, description = "No such part."),

@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use super::answer::{answer, settled};
 use super::events::follow;
-use crate::api::auth::{Caller, WriteVideos};
+use crate::api::auth::{Caller, WriteVideos, charge_model};
 use crate::api::body::{Faults, Fields, ImageInput};
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::api::idempotency::{Repeatable, created_then};
@@ -149,7 +149,7 @@ async fn admit(
             }
             Submitted { view, replayed: true }
         }
-        None => submit_new(api, caller, job, repeatable, trial.as_mut()).await?,
+        None => submit_new(api, request, caller, job, repeatable, trial.as_mut()).await?,
     };
     let id = submitted.view.job.id;
     let mut response = match reply {
@@ -177,6 +177,7 @@ async fn admit(
 /// Makes the job, unless its idempotency key made one before.
 async fn submit_new(
     api: &Api,
+    request: &HttpRequest,
     caller: &Caller<WriteVideos>,
     job: NewJob,
     repeatable: Repeatable,
@@ -185,9 +186,7 @@ async fn submit_new(
     let scope = caller.scope();
     let (idempotency, in_flight) = repeatable.claim(api, scope)?;
     let model = &job.spec.model;
-    if let Some(allowance) = caller.tenant().models.get(model) {
-        api.rates.take_of_model(scope.project, model, allowance)?;
-    }
+    charge_model(api, request, caller, model)?;
     let gates = caller.tenant().gates(scope, model, caller.max_active_jobs(), api.clock.now());
     let max_running = caller.tenant().allowance.running_jobs.map(NonZeroU32::get);
     let job = NewJob { idempotency, gates, max_running, ..job };

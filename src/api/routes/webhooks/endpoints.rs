@@ -11,9 +11,13 @@ use crate::api::dto::{
     DeletedWebhookEndpoint, WebhookEndpointBody, WebhookEndpointList, WebhookEndpointObject,
 };
 use crate::api::errors::{ApiError, ErrorCode};
+use crate::api::paging::Page;
+use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::domain::audit::AuditKind;
+use crate::domain::clock::UnixMillis;
 use crate::domain::event::EventKind;
+use crate::domain::id::EndpointId;
 use crate::domain::webhook::EndpointTarget;
 use crate::store::together;
 use crate::webhooks::EndpointEdit;
@@ -57,15 +61,28 @@ pub(crate) async fn create_endpoint(
 #[utoipa::path(
     operation_id = "listWebhookEndpoints",
     tag = "Webhooks",
-    responses((status = 200, description = "All of them, oldest first.", body = WebhookEndpointList)),
+    params(
+        ("after" = Option<String>, Query, description = "The page begins behind this endpoint."),
+        ("limit" = Option<u32>, Query, minimum = 0, maximum = 100),
+        ("order" = Option<String>, Query, description = "`desc` (default) or `asc` by creation."),
+    ),
+    responses((status = 200, description = "A page.", body = WebhookEndpointList)),
 )]
 #[get("/v1/webhook_endpoints")]
 pub(crate) async fn list_endpoints(
     caller: Caller<ReadWebhooks>,
+    request: HttpRequest,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    let endpoints = api.webhooks.list(caller.scope().project).await?;
-    Ok(HttpResponse::Ok().json(WebhookEndpointList::new(&endpoints)))
+    let page = Page::<EndpointId>::of(&Query::of(&request)?)?;
+    let scope = caller.scope();
+    let endpoints = api.webhooks.list(scope.project).await?;
+    let gone = async |id: EndpointId| {
+        let ever = UnixMillis(id.unix_millis());
+        Ok(api.audit.tells(scope, AuditKind::WebhookDeleted, &id.to_string(), ever).await?)
+    };
+    let (endpoints, has_more) = page.cut(endpoints, |endpoint| endpoint.id, gone).await?;
+    Ok(HttpResponse::Ok().json(WebhookEndpointList::new(&endpoints, has_more)))
 }
 
 /// Read a webhook endpoint
