@@ -72,12 +72,18 @@ def chinese_subject(subject, colour, rng):
 
 def caption(scene, language, rng, test=False):
     """One caption of `scene` (plain integers, see `scenes.one`)."""
+    return caption_and_names(scene, language, rng, test)[0]
+
+
+def caption_and_names(scene, language, rng, test=False):
+    """A caption, and the words in it for the subject that moves and for the one that rests (empty if there is none)."""
     english = language == "en"
     pick = rng.choice
     tables = [(EN_PLACE, EN_MOTION, EN_TIME, EN_WEATHER, EN_CAMERA), (ZH_PLACE, ZH_MOTION, ZH_TIME, ZH_WEATHER, ZH_CAMERA)]
     place, motion, time, weather, camera = tables[0 if english else 1]
     name = english_subject if english else chinese_subject
-    s = name(scene["subject"], scene["colour"], rng)
+    first = s = name(scene["subject"], scene["colour"], rng)
+    other = ""
     if scene["second"] >= 0:
         other = name(scene["second"], scene["second_colour"], rng)
         s += pick([" next to ", " beside "]) + other if english else "旁边有" + other + ","
@@ -87,7 +93,7 @@ def caption(scene, language, rng, test=False):
                                   place=pick(place[BACKGROUNDS[scene["background"]]]),
                                   weather=pick(weather[WEATHERS[scene["weather"]]]),
                                   camera=pick(camera[CAMERAS[scene["camera"]]]))
-    return tidy(text, english, rng)
+    return tidy(text, english, rng), (first, other)
 
 
 def tidy(text, english, rng):
@@ -113,8 +119,8 @@ def every_text():
 
 
 def captions_for(scene, count, rng, test=False):
-    """`count` captions, two English to one Chinese."""
-    return [caption(scene, "zh" if i % 3 == 2 else "en", rng, test) for i in range(count)]
+    """`count` captions with their names, two English to one Chinese."""
+    return [caption_and_names(scene, "zh" if i % 3 == 2 else "en", rng, test) for i in range(count)]
 
 
 if __name__ == "__main__":
@@ -122,5 +128,5 @@ if __name__ == "__main__":
 
     drawn = world.draw_scenes(8, 1)
     for i in range(8):
-        for line in captions_for(world.one(drawn, i), 3, random.Random(i)):
+        for line, _ in captions_for(world.one(drawn, i), 3, random.Random(i)):
             print(line)

@@ -7,7 +7,7 @@ import torch
 
 import captions
 import scenes as world_scenes
-from latents import RETOLD_SHARE, SHAPES, TURNING_SHARE, make_latents
+from latents import RETOLD_SHARE, SHAPES, TURNING_SHARE, TWO_SHARE, make_latents
 from vocabulary import build, encode
 
 CAPTIONS_A_CLIP = 6
@@ -17,11 +17,21 @@ IMAGE_SHARE = 0.4  # share of samples with image-to-video's condition
 
 
 def caption_ids(drawn, seed, tokenizer, per_clip=CAPTIONS_A_CLIP):
-    """`[n, per_clip, 64]` token ids of captions in trained phrasings."""
-    rng, texts = random.Random(seed), []
+    """`[n, per_clip, 64]` token ids of captions in trained phrasings, and whose name each token is part of: 1 of the subject
+    that moves, 2 of the one that rests, 0 of none."""
+    rng, made = random.Random(seed), []
     for i in range(len(drawn["subject"])):
-        texts += captions.captions_for(world_scenes.one(drawn, i), per_clip, rng)
-    return encode(tokenizer, texts).view(-1, per_clip, 64)
+        made += captions.captions_for(world_scenes.one(drawn, i), per_clip, rng)
+    ids = encode(tokenizer, [text for text, _ in made])
+    roles = torch.zeros_like(ids, dtype=torch.uint8)
+    for role in (1, 2):
+        names = encode(tokenizer, [of[role - 1] for _, of in made]).tolist()
+        for i, (line, name) in enumerate(zip(ids.tolist(), names)):
+            name = [token for token in name if token > 1]  # without the end and what fills up
+            at = name and next((at for at in range(64) if line[at:at + len(name)] == name), None)
+            if name and at is not None:
+                roles[i, at:at + len(name)] = role
+    return ids.view(-1, per_clip, 64), roles.view(-1, per_clip, 64)
 
 
 class Bank:
@@ -29,11 +39,11 @@ class Bank:
 
     def __init__(self, made, seed, tokenizer, device):
         self.z, self.c = made["z"].to(device), made["c"].to(device)
-        self.ids = caption_ids(made["scenes"], seed, tokenizer).to(device)
+        self.ids, self.roles = (made.to(device) for made in caption_ids(made["scenes"], seed, tokenizer))
         self.retold = int((made["scenes"]["start"] != made["scenes"]["motion"]).sum())  # the first ones, for pictures only
 
     def batch(self, n, generator):
-        """(clean latents, condition `[n, 20, t, h, w]`, token ids, which samples are image-to-video) of `n` clips."""
+        """(clean latents, condition `[n, 20, t, h, w]`, token ids, their roles, which samples are image-to-video) of `n` clips."""
         device = self.z.device
         images = round(n * IMAGE_SHARE) if len(self.c) else 0
         pick = torch.cat([torch.randint(max(1, len(self.c)), (images,), generator=generator),
@@ -44,12 +54,13 @@ class Bank:
         if images:
             y[:images, 4:] = self.c[pick[:images]].float()
         which = torch.randint(self.ids.shape[1], (n,), generator=generator).to(device)
-        ids = self.ids[pick, which]
+        ids, roles = self.ids[pick, which], self.roles[pick, which]
         empty = (torch.rand(n, generator=generator) < EMPTY_PROMPT).to(device)
         blank = torch.zeros(64, dtype=torch.long, device=device)
         blank[0] = 1
         ids = torch.where(empty[:, None], blank, ids)
-        return z, y, ids, torch.arange(n, device=device) < images
+        roles = torch.where(empty[:, None], 0, roles)
+        return z, y, ids, roles, torch.arange(n, device=device) < images
 
 
 class Banks:
@@ -75,7 +86,8 @@ def device_banks(vae, stats, clips, rank, device, seed, cache=None):
         else:
             count = max(CHUNK, int(clips * share) // CHUNK * CHUNK)
             made = make_latents(vae, stats, count, seed + 100 * rank + i, device, torch.bfloat16,
-                                width, height, frames, chunk=CHUNK, turning=TURNING_SHARE, retold=RETOLD_SHARE)
+                                width, height, frames, chunk=CHUNK, two=TWO_SHARE, turning=TURNING_SHARE,
+                                retold=RETOLD_SHARE)
             if path:
                 os.makedirs(cache, exist_ok=True)
                 torch.save({k: v.cpu() if torch.is_tensor(v) else v for k, v in made.items()}, path)

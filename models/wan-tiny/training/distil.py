@@ -130,11 +130,11 @@ def critic_loss(nets, x, y, context):
 @torch.no_grad()
 def report(nets, vae, stats, banks, folder, device, dtype, out, count, rank):
     run_eager()
-    prompts, judge = held_out_prompts(count), load_judge(folder, device)
-    context = nets.text(encode(build(), [p["text"] for p in prompts]).to(device))
+    judge = load_judge(folder, device)
     nothing = torch.zeros(32, 20, 9, 16, 28, device=device)
 
-    def videos(net, steps, topk):
+    def videos(prompts, net, steps, topk):
+        context = nets.text(encode(build(), [p["text"] for p in prompts]).to(device))
         g, made = torch.Generator(device).manual_seed(3), []
         for i in range(0, count, 32):
             c = context[i:i + 32]
@@ -144,11 +144,14 @@ def report(nets, vae, stats, banks, folder, device, dtype, out, count, rank):
         return torch.cat(made)
 
     n = min(12, count)
-    for name, net, steps, topk in (("student4", nets.student, 4, SLA_TOPK), ("student1", nets.student, 1, SLA_TOPK),
-                                   ("student4-dense", nets.student, 4, None), ("teacher4", nets.teacher, 4, None)):
-        made = videos(net, steps, topk)
+    one, two = held_out_prompts(count), held_out_prompts(count, two=1.0)
+    for name, prompts, net, steps, topk in (
+            ("student4", one, nets.student, 4, SLA_TOPK), ("two-subjects", two, nets.student, 4, SLA_TOPK),
+            ("student1", one, nets.student, 1, SLA_TOPK), ("student4-dense", one, nets.student, 4, None),
+            ("teacher4", one, nets.teacher, 4, None)):
+        made = videos(prompts, net, steps, topk)
         say(rank, name, scores(judge, made, prompts))
-        if name in ("student4", "student1"):
+        if name in ("student4", "two-subjects", "student1"):
             sheet(list(made[:n].numpy()), os.path.join(out, name + ".png"), [p["text"] for p in prompts[:n]])
     bank = banks.banks[0]
     n = min(24, len(bank.c))
@@ -195,7 +198,7 @@ def main():
         progress = clock.progress()
         if progress >= 1:
             break
-        z, y, ids, images = banks.batch(a.batch, main_only=count < 8)
+        z, y, ids, _, images = banks.batch(a.batch, main_only=count < 8)
         k = int(torch.randint(STEPS, (1,), generator=banks.shared))
         with torch.no_grad():
             context = nets.text(ids)
@@ -213,7 +216,7 @@ def main():
         student.step()
         for turn in range(CRITIC_STEPS if matching else 0):
             if turn > 0:
-                z, y, ids, _ = banks.batch(a.batch)
+                z, y, ids, *_ = banks.batch(a.batch)
                 k = int(torch.randint(STEPS, (1,), generator=banks.shared))
                 with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
                     context = nets.text(ids)

@@ -49,6 +49,7 @@ def main():
     latents.SHAPES[:] = SHAPES
     train_judge.SHAPES[:] = SHAPES
     data.CHUNK = 4
+    train_dit.ROLE_STEPS, train_dit.ROLE_BATCH = 2, 8
     with tempfile.TemporaryDirectory() as at:
         def folder(name):
             return os.path.join(at, name)
@@ -59,6 +60,9 @@ def main():
         run(train_dit, given, *SMALL, "--out", folder("teacher"), "--cache", folder("bank"), "--resume", given)
         assert changed(given, folder("teacher"), "dit") and not changed(given, folder("teacher"), "text")
 
+        run(train_dit, given, *SMALL, "--out", folder("words"), "--cache", folder("bank"), "--resume", given, "--words")
+        assert changed(given, folder("words"), "dit") and changed(given, folder("words"), "text")
+
         stage = gathered(folder("stage"), (given, "vae"), (given, "judge"), (folder("teacher"), "dit"), (folder("teacher"), "text"))
         run(distil, stage, *SMALL, "--out", folder("student"), "--cache", folder("bank"))
         assert changed(stage, folder("student"), "dit")
@@ -68,6 +72,10 @@ def main():
         student = checkpoint.load(folder("student2"), "dit")
         same = distil.moved(stage, folder("student2"), stage)
         assert all(torch.equal(student[k], same[k]) for k in student)
+        words = gathered(folder("stage2"), (given, "vae"), (given, "judge"), (folder("words"), "dit"), (folder("words"), "text"))
+        run(distil, words, *SMALL, "--steps", "0", "--out", folder("moved"), "--cache", folder("bank"), "--resume", given, "--former", given)
+        assert not changed(folder("words"), folder("moved"), "text") and changed(given, folder("moved"), "dit")
+
         run(distil, stage, *SMALL, "--out", folder("student3"), "--cache", folder("bank"), "--resume", folder("student2"), "--former", given)
         assert changed(folder("student2"), folder("student3"), "dit")
     print("the stages run and hand on to each other")

@@ -14,6 +14,7 @@ SHAPES = [  # (width, height, frames, share of the bank): mostly the default cli
 CONDITION_SHARE = 0.4  # part of the clips that also get image-to-video's condition
 RETOLD_SHARE = 0.16  # part of them all, each with the condition: pictures that were drawn for another motion
 TURNING_SHARE = 0.2  # turning is harder to learn than any other motion
+TWO_SHARE = 0.45  # of scenes with a second subject: which colour and which motion is whose is learned from these alone
 
 
 def load_vae(folder, device, dtype):

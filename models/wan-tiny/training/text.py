@@ -7,6 +7,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 TEXT_LEN = 64  # tokens, `</s>` included
+NEAR = 5.0  # position bias of a word that a head is to look at
 
 
 def text_config(vocab):
@@ -98,6 +99,19 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.token_embedding.weight, std=1.0)
         self.blocks = nn.ModuleList([Block(config) for _ in range(config["num_layers"])])
         self.norm = Norm(config["dim"])
+
+    def look_around(self):
+        """Makes the first two heads of each block look at the four words before and the three after, whatever these say.
+
+        Trained with the transformer from the start, every head looks for certain words only: scores spread by 50 to 180,
+        so that no gradient reaches the positions, and the words of a prompt are read in any order."""
+        with torch.no_grad():
+            for block in self.blocks:
+                bias, q = block.pos_embedding.embedding.weight, block.attn.q.weight
+                q[:2 * len(q) // block.attn.heads] = 0
+                bias[:, :2] = 0
+                bias[1:5, 0] = NEAR
+                bias[len(bias) // 2 + 1:len(bias) // 2 + 4, 1] = NEAR
 
     def forward(self, ids):
         with torch.autocast(ids.device.type, enabled=False):

@@ -2,15 +2,17 @@
 
 `torchrun --nproc_per_node 2 train_dit.py CHECKPOINTS --minutes 5 --out DIR --cache /tmp/bank` (the folder
 `CHECKPOINTS` holds the VAE, and the judge if it is to be heard). `--resume DIR` trains on from the teacher there, at
-lower rates and with its words as they are.
+lower rates and with its words as they are; `--words` trains these on, too.
 """
 
 import argparse
+import copy
 import os
 import time
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 
 import checkpoint
 import fused
@@ -36,6 +38,9 @@ SLA_FROM = 0.7  # progress after which steps use SLA
 DENSE_AFTER = 0.2  # share of dense steps after that, so that `original` attention stays good
 FIRST_FRAME_WEIGHT = 1.5
 TIME_SHIFT = 3.0
+ROLE_WEIGHT = 0.1  # of telling whose name a word is part of, beside the velocity's error
+ROLE_STEPS, ROLE_BATCH = 800, 128  # of a text encoder that is trained on, before its transformer is
+ROLE_RATE, PLACE_RATE = 5e-4, 1e-2
 GUIDANCE = 3.5
 
 
@@ -66,6 +71,39 @@ class Both(torch.nn.Module):
         super().__init__()
         self.dit = WanDit(dict(DIT_CONFIG, num_layers=layers))
         self.text = TextEncoder(text_config(VOCABULARY_SIZE))
+        self.role = torch.nn.Linear(256, 1)  # not kept: it only asks the words to say it
+
+
+def role_loss(model, words, roles):
+    """Whether a word of a name is of the subject that moves or of the one that rests: without that a picture of two cannot
+    be right, and the velocity's error alone hardly asks for it."""
+    named = roles > 0
+    said = model.role(words).float()[..., 0]
+    error = F.binary_cross_entropy_with_logits(said, (roles == 2).float(), reduction="none")
+    return (error * named).sum() / named.sum().clamp(min=1)
+
+
+def learn_roles(model, banks, rank):
+    """The text encoder alone learns to read words in their order, and stays close to what the transformer reads so far."""
+    former = copy.deepcopy(model.text)
+    model.text.look_around()
+    places = [p for name, p in model.text.named_parameters() if "pos_embedding" in name]
+    others = [p for name, p in model.text.named_parameters() if "pos_embedding" not in name]
+    opt = torch.optim.Adam([dict(params=[*others, *model.role.parameters()], rate=ROLE_RATE), dict(params=places, rate=PLACE_RATE)])
+    for step in range(ROLE_STEPS):
+        _, _, ids, roles, _ = banks.batch(ROLE_BATCH)
+        words = model.text(ids)
+        with torch.no_grad():
+            before = former(ids)
+        error = role_loss(model, words, roles)
+        moved = (words - before).pow(2).mean() / before.pow(2).mean()
+        for group in opt.param_groups:
+            group["lr"] = group["rate"] * (1 - step / ROLE_STEPS)
+        opt.zero_grad()
+        (error + moved).backward()
+        opt.step()
+        if step % 200 == 199:
+            say(rank, f"roles step {step + 1} error {error.item():.4f} moved {moved.item():.4f}")
 
 
 def save(state, out):
@@ -75,10 +113,19 @@ def save(state, out):
 
 @torch.no_grad()
 def report(model, vae, stats, folder, device, dtype, out, count, rank, steps=30):
-    """Samples held-out prompts with guidance and asks the judge."""
+    """Samples held-out prompts, of one subject and of two, with guidance and asks the judge."""
     run_eager()
-    prompts = held_out_prompts(count)
-    tokenizer = build()
+    for kind, two in (("teacher", 0.0), ("teacher2", 1.0)):
+        prompts = held_out_prompts(count, two=two)
+        videos = guided_videos(model, vae, stats, prompts, device, dtype, steps)
+        n = min(12, count)
+        sheet(list(videos[:n].numpy()), os.path.join(out, kind + ".png"), [p["text"] for p in prompts[:n]])
+        say(rank, kind + ":", scores(load_judge(folder, device), videos, prompts))
+
+
+def guided_videos(model, vae, stats, prompts, device, dtype, steps):
+    """Clips of prompts by the teacher with guidance, in `steps` steps: uint8 `[n, 33, 128, 224, 3]`."""
+    count, tokenizer = len(prompts), build()
     context = model.text(encode(tokenizer, [p["text"] for p in prompts]).to(device))
     empty = model.text(encode(tokenizer, [""]).to(device))
     g = torch.Generator(device).manual_seed(5)
@@ -89,10 +136,7 @@ def report(model, vae, stats, folder, device, dtype, out, count, rank, steps=30)
         with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
             z = guided(model.dit, noise, c, empty, torch.zeros(len(c), 20, 9, 16, 28, device=device), GUIDANCE, steps)
         videos.append(decode(vae, stats, z, dtype))
-    videos = torch.cat(videos)
-    n = min(12, count)
-    sheet(list(videos[:n].numpy()), os.path.join(out, "teacher.png"), [p["text"] for p in prompts[:n]])
-    say(rank, "teacher:", scores(load_judge(folder, device), videos, prompts))
+    return torch.cat(videos)
 
 
 def main():
@@ -105,6 +149,7 @@ def main():
     args.add_argument("--layers", type=int, default=DIT_CONFIG["num_layers"])
     args.add_argument("--cache")
     args.add_argument("--resume")
+    args.add_argument("--words", action="store_true")
     args.add_argument("--steps", type=int, default=1 << 30)
     args.add_argument("--report", type=int, default=96, help="clips to judge at the end")
     a = args.parse_args()
@@ -120,33 +165,38 @@ def main():
     if a.resume:
         model.dit.load_state_dict(checkpoint.load(a.resume, "dit"))
         model.text.load_state_dict(checkpoint.load(a.resume, "text"))
-        model.text.requires_grad_(False)  # a student of the former teacher reads the same words
+        model.text.requires_grad_(a.words)  # else a student of the former teacher reads the same words
     share_parameters(model)
     torch.manual_seed(SEED + 7 + 1000 * rank)
     if cuda:
         compile_blocks()
+    learns_words = not a.resume or a.words
+    if a.words:
+        learn_roles(model, banks, rank)
     slow = RESUMED_RATE if a.resume else 1.0
     opt = Muon(model.named_parameters(), use_muon, MUON_RATE * slow, ADAM_RATE * slow, ema=0.999 if cuda else 0.98)
 
-    def forward(z, y, ids, topk):
+    def forward(z, y, ids, roles, topk):
         with torch.autocast(device.type, dtype):
-            return velocity_loss(model.dit, z, y, model.text(ids), topk)
+            words = model.text(ids)
+            loss = velocity_loss(model.dit, z, y, words, topk)
+            return loss + ROLE_WEIGHT * role_loss(model, words, roles) if learns_words else loss
 
     for topk in (None, SLA_TOPK) if cuda else ():  # compile both before the clock starts
-        z, y, ids, _ = banks.batch(a.batch, main_only=True)
+        z, y, ids, roles, _ = banks.batch(a.batch, main_only=True)
         opt.zero()
-        forward(z, y, ids, topk).backward()
+        forward(z, y, ids, roles, topk).backward()
     say(rank, "warm")
-    clock = Clock(a.minutes * 60 - (time.time() - STARTED) - (20 if a.report else 3), device, every=8 if cuda else 1)
+    clock = Clock(a.minutes * 60 - (time.time() - STARTED) - (30 if a.report else 3), device, every=8 if cuda else 1)
     mean, count, begin, saved = None, 0, time.time(), time.time()
     while count < a.steps:
         progress = clock.progress()
         if progress >= 1:
             break
-        z, y, ids, _ = banks.batch(a.batch, main_only=cuda and count < 16)
+        z, y, ids, roles, _ = banks.batch(a.batch, main_only=cuda and count < 16)
         dense = progress < SLA_FROM or float(torch.rand((), generator=banks.shared)) < DENSE_AFTER
         opt.zero()
-        loss = forward(z, y, ids, None if dense else SLA_TOPK)
+        loss = forward(z, y, ids, roles, None if dense else SLA_TOPK)
         loss.backward()
         opt.average()
         opt.lr_scale.fill_(min(1.0, (count + 1) / WARM_STEPS) * min(1.0, (1 - progress) / (1 - FLAT)))
