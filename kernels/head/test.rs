@@ -7,6 +7,8 @@ use crate::{DType, Matrix, Tensor};
 
 /// The norm is rounded to bfloat16, as it is published.
 const BOUND: f64 = 3e-3;
+/// That of a stream in float32 is not.
+const UNROUNDED: f64 = 1e-5;
 
 fn layer(weight: &Tensor, bias: &Tensor) -> Linear {
     Linear::new(Matrix::Plain(weight.clone()), Some(bias.clone())).expect("the parts fit")
@@ -25,7 +27,7 @@ fn cuda_agrees_with_the_definition() {
         let wide =
             Tensor::from_f32(x.cpu.to_f32().unwrap(), &[rows, width], DType::F32, gpu.device()).unwrap();
         let cuda = head(&wide, &modulation.cuda, &layer, 1e-6).unwrap();
-        gpu.check(&format!("{rows}x{width} of float32"), &cpu, &cuda, BOUND);
+        gpu.check(&format!("{rows}x{width} of float32"), &cpu, &cuda, UNROUNDED);
     }
 }
 

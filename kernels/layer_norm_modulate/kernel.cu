@@ -1,6 +1,7 @@
 // layer_norm_modulate: out = norm(x)·(offset + scale) + shift. Rows of the published widths are a warp's and stay in its
 // registers; any other is a block's and stays in shared memory.
-// Reads x once and writes out once; the norm is rounded to bfloat16 before it is scaled, as it is published.
+// Reads x once and writes out once; the norm is rounded to bfloat16 before it is scaled, as it is published, unless x is a
+// stream in float32.
 #include "e4m3.cuh"
 #include "row.cuh"
 
@@ -42,7 +43,8 @@ __device__ __forceinline__ void layer_norm(const In* x, const float* shift, cons
     });
     const float factor = rsqrtf(block_sum(squares, scratch) / width + epsilon);
     auto finish = [&](int c) {
-        return rounded((row[c] - mean) * factor) * (offset + scale[c]) + shift[c];
+        const float norm = (row[c] - mean) * factor;
+        return (sizeof(In) == sizeof(float) ? norm : rounded(norm)) * (offset + scale[c]) + shift[c];
     };
     if (wide) {
         for (int c = threadIdx.x * 8; c < width; c += blockDim.x * 8) {

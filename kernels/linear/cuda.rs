@@ -108,7 +108,7 @@ fn plain(
         out: rows_of(&out, output)?,
         input: dtype,
         output,
-        bias: bias.map_or(Ok(0), |bias| address(NAME, &bias, output))?,
+        bias: bias.as_ref().map_or(Ok(0), |bias| address(NAME, bias, output))?,
         residual,
         epilogue: if gelu { cuda::Epilogue::Gelu } else { cuda::Epilogue::Plain },
         factor: 1.0,
