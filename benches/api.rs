@@ -21,7 +21,7 @@ use wanserve::domain::moves::{Move, Outcome, Spent};
 use wanserve::domain::size::{AspectRatio, Resolution};
 use wanserve::domain::video::{AttentionType, FrameCount, Operation, StepCount, VideoSpec};
 use wanserve::scheduler::SystemRandom;
-use wanserve::store::{Admission, Change, Gates, JobStore, Reach, Sqlite};
+use wanserve::store::{Admission, Change, Gates, JobStore, Reach, sqlite};
 
 /// Jobs in the store before anything is asked.
 const JOBS: u64 = 100_000;
@@ -186,7 +186,7 @@ fn first_key(folder: &Path) -> (String, ProjectScope) {
 
 /// Fills the store through its own verbs with jobs that ended over the last day.
 async fn fill(path: &Path, scope: ProjectScope, jobs: u64) -> Vec<VideoId> {
-    let store = Sqlite::open_beside(path).await.expect("the store opens");
+    let store = sqlite::open_beside(path).await.expect("the store opens");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     let first = now.as_millis() as u64 - 86_400_000;
     let mut ids = Vec::new();

@@ -13,6 +13,7 @@ command -v node >/dev/null || missing+=(nodejs npm)           # the Node SDK
 command -v radosgw >/dev/null || missing+=(radosgw)             # Ceph's S3 gateway, an independent server to store in
 command -v ceph-mon >/dev/null || missing+=(ceph-mon)
 command -v ceph-osd >/dev/null || missing+=(ceph-osd)
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql) # the tests start servers of their own
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
 if ((${#missing[@]})); then
     apt-get update -qq

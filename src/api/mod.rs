@@ -25,6 +25,7 @@ mod ratelimit;
 mod replay;
 mod retries;
 mod routes;
+mod standby;
 mod state;
 mod wait;
 
@@ -34,6 +35,7 @@ pub use idempotency::InFlightKeys;
 pub use link::LinkSigner;
 pub use ratelimit::RateLimiter;
 pub use retries::RetryGuard;
+pub use standby::standby;
 pub use state::{Api, ContentDelivery, Readiness, ReadinessCheck};
 
 /// What the operator's API on the other listener is made of, too.

@@ -10,9 +10,10 @@ use std::time::Duration;
 use actix_web::{App, HttpServer, web};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::data_folder::{DataFolder, DataFolderError};
+use super::database::open_in_turn;
 use super::files::files;
 use super::listeners::{self, ListenError, Running, Servers};
 use super::operator::{self, Pool};
@@ -34,7 +35,7 @@ use crate::media::PictureDecoder;
 use crate::metrics::{KnownLabels, Metrics};
 use crate::scheduler::{self, Parts, Policy, Scheduler, SystemClock, SystemRandom, WorkerAccess};
 use crate::storage::{Storage, StorageError};
-use crate::store::{Sqlite, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::webhooks::{Courier, SecretBox};
 
 /// Threads that answer the API: the work is done elsewhere, so more would only wait.
@@ -71,6 +72,8 @@ pub enum ServeError {
     Listen(#[from] ListenError),
     #[error("the database cannot be used: {0}")]
     Store(#[from] StoreError),
+    #[error("the database can no longer be written: {0}")]
+    Ended(String),
     #[error("the first entries cannot be made: {0}")]
     First(#[from] JobsError),
     #[error("the file store cannot be used: {0}")]
@@ -99,8 +102,11 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let folder = DataFolder::open(&config.data.dir)?;
     let lock = folder.lock()?;
-    let server = Server::build(&config, &folder, catalog).await?;
-    server.run(&config, &folder, announce, stop).await?;
+    let main = listeners::tcp(config.server.listen)?;
+    let Some(store) = open_in_turn(&config, &folder, &main.0, &stop).await? else { return Ok(()) };
+    let ended = store.ended();
+    let server = Server::build(&config, &folder, catalog, Arc::new(store)).await?;
+    server.run(&config, &folder, main, announce, stop, ended).await?;
     // Only now may another server take the folder.
     drop(lock);
     Ok(())
@@ -126,12 +132,16 @@ struct Server {
 }
 
 impl Server {
-    async fn build(config: &Config, folder: &DataFolder, catalog: ModelCatalog) -> Result<Self, ServeError> {
+    async fn build(
+        config: &Config,
+        folder: &DataFolder,
+        catalog: ModelCatalog,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, ServeError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let secrets = folder.secrets(&config.auth, random.as_ref())?;
         let metrics = Arc::new(metrics(&catalog));
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&folder.database()).await?);
         let storage = files(config, folder, &metrics).await?;
         let policy = Policy {
             max_attempts: config.jobs.max_attempts,
@@ -207,14 +217,15 @@ impl Server {
         self,
         config: &Config,
         folder: &DataFolder,
+        (main, listen): (TcpListener, SocketAddr),
         announce: impl FnOnce(&Announcement),
         stop: CancellationToken,
+        ended: impl Future<Output = String>,
     ) -> Result<(), ServeError> {
         let (clock, random) = (self.clock.as_ref(), self.random.as_ref());
         let first = first_start(&self.store, &self.keys, &self.audit, clock, random, Actor::Server).await?;
         let first_key = first.map(|first| first.key);
         note_settings(config, &self.store, &self.audit).await?;
-        let (main, listen) = listeners::tcp(config.server.listen)?;
         let (admin, admin_listen) = listeners::tcp(config.server.admin_listen)?;
         let (workers, socket) = listeners::workers(folder.root())?;
 
@@ -235,15 +246,25 @@ impl Server {
         let loops = Loops::start(&self.scheduler, &self.jobs, &self.outside);
         announce(&Announcement { listen, admin_listen, first_key });
 
-        stop.cancelled().await;
-        self.finish_jobs(config.workers.drain).await;
+        let ended = tokio::select! {
+            () = stop.cancelled() => None,
+            why = ended => Some(why),
+        };
+        match &ended {
+            // What runs cannot be stored any more, and another server makes it anew.
+            Some(why) => error!("the server ends: {why}"),
+            None => self.finish_jobs(config.workers.drain).await,
+        }
         self.scheduler.stop_workers();
         let ending = async {
             supervisor.stop(HAND_BACK_GRACE).await;
             servers.stop().await;
-            loops.end().await;
-            self.jobs.settle().await;
-            self.scheduler.settle().await;
+            // What cannot be stored any more is not waited for.
+            if ended.is_none() {
+                loops.end().await;
+                self.jobs.settle().await;
+                self.scheduler.settle().await;
+            }
         };
         match tokio::time::timeout(LAST_GRACE, ending).await {
             Ok(()) => info!("stopped"),
@@ -251,7 +272,7 @@ impl Server {
                 warn!("stopped, with something stuck; what is not stored yet is made good by the next start")
             }
         }
-        Ok(())
+        ended.map_or(Ok(()), |why| Err(ServeError::Ended(why)))
     }
 
     /// The API, and the lease protocol for workers of other machines if a token lets them in.

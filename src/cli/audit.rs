@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use super::settings::SettingsArgs;
-use crate::app::DataFolder;
+use crate::app::{DataFolder, open_store_beside};
 use crate::domain::audit_chain::{ChainHead, ChainRow};
-use crate::store::{AuditStore, FollowedChain, Sqlite, follow_chains};
+use crate::store::{AuditStore, FollowedChain, SqlStore, follow_chains};
 
 /// Check or export the audit log of a data folder, also while a server runs on it
 #[derive(Debug, clap::Args)]
@@ -91,10 +91,10 @@ async fn run_export(args: Export) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn open(settings: SettingsArgs) -> Result<Sqlite> {
+async fn open(settings: SettingsArgs) -> Result<SqlStore> {
     let config = settings.load()?;
     let folder = DataFolder::open(&config.data.dir)?;
-    Ok(Sqlite::open_beside(&folder.database()).await?)
+    Ok(open_store_beside(&config, &folder).await?)
 }
 
 fn read_heads(path: PathBuf) -> Result<Vec<ChainHead>> {

@@ -13,6 +13,7 @@ use super::catalog;
 use super::settings::SettingsArgs;
 use crate::config::Config;
 use crate::domain::device::DeviceName;
+use crate::store::postgres;
 use crate::{app, config};
 
 /// Look at this machine and the configuration, and say what is missing
@@ -44,6 +45,7 @@ pub(super) fn run_doctor(args: DoctorArgs) -> Result<ExitCode> {
     let mut findings = vec![processor()];
     findings.extend(gpus(&config));
     findings.extend([data_folder(&config.data.dir), disk(&config.data.dir)]);
+    findings.extend(database(&config)?);
     findings.extend(models(&config));
     findings.extend(listeners(&config));
     let mut out = std::io::stdout().lock();
@@ -63,6 +65,17 @@ pub(super) fn run_doctor(args: DoctorArgs) -> Result<ExitCode> {
     }
     let failed = findings.iter().any(|finding| finding.fatal && finding.remedy.is_some());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Asks the PostgreSQL server, if one is configured.
+fn database(config: &Config) -> Result<Option<Finding>> {
+    let Some(url) = &config.store.url else { return Ok(None) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (found, remedy) = match runtime.block_on(postgres::look(url.expose())) {
+        Ok(found) => (found, None),
+        Err(error) => (error.to_string(), Some("see the setting store.url".to_owned())),
+    };
+    Ok(Some(Finding { what: "database", found, remedy, fatal: true }))
 }
 
 fn processor() -> Finding {

@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::settings::SettingsArgs;
-use crate::app::DataFolder;
+use crate::app::{DataFolder, open_store_beside};
 use crate::domain::audit::{Actor, AuditKind};
 use crate::domain::clock::{Clock, Random};
 use crate::domain::key::{KeyOwner, KeyRecord, KeyText, ProjectScope, Scope};
 use crate::jobs::{AuditLog, Deed, JobsError, KeyTerms, Keys, first_start};
 use crate::scheduler::{SystemClock, SystemRandom};
-use crate::store::{Sqlite, Store, together};
+use crate::store::{Store, together};
 
 /// Make keys in a data folder
 #[derive(Debug, clap::Args)]
@@ -64,7 +64,7 @@ pub(super) fn run_keys(args: KeysArgs) -> Result<ExitCode> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let pepper = folder.secrets(&config.auth, random.as_ref())?.pepper;
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open_beside(&folder.database()).await?);
+        let store: Arc<dyn Store> = Arc::new(open_store_beside(&config, &folder).await?);
         let keys = Keys::new(store.clone(), clock.clone(), random.clone(), pepper);
         let audit = AuditLog::new(store.clone(), clock.clone(), random.clone());
         first_start(&store, &keys, &audit, clock.as_ref(), random.as_ref(), Actor::Shell).await?;

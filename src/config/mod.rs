@@ -20,6 +20,7 @@ mod models;
 mod outgoing;
 mod server;
 mod storage;
+mod store;
 mod workers;
 
 pub use auth::Auth;
@@ -36,6 +37,7 @@ pub use secret::Secret;
 pub use server::Server;
 pub use sources::{ConfigError, Flags, Sources};
 pub use storage::{Credentials, Storage, StorageKind};
+pub use store::Store;
 pub use workers::{Devices, Workers};
 
 /// The whole configuration, checked.
@@ -45,6 +47,7 @@ pub struct Config {
     pub server: Server,
     pub auth: Auth,
     pub cors: Cors,
+    pub store: Store,
     pub storage: Storage,
     pub content: Content,
     pub models: Models,
@@ -70,6 +73,7 @@ impl Config {
             server: reader.section("server", Server::read),
             auth: reader.section("auth", Auth::read),
             cors: reader.section("cors", Cors::read),
+            store: reader.section("store", Store::read),
             storage: reader.section("storage", Storage::read),
             content: reader.section("content", Content::read),
             models: reader.section("models", Models::read),
@@ -170,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn a_database_is_postgresql_or_a_file_and_its_address_is_not_shown() {
+        let load = |pairs: &[(&str, &str)]| {
+            Config::load(Sources::default().with_environment(environment(pairs))).map(|config| config.store)
+        };
+        let url = ("WANSERVE_STORE_URL", "postgres://me:pass-word@host/db");
+        let store = load(&[url, ("WANSERVE_STORE_STANDBY", "true")]).unwrap();
+        assert!(store.standby && store.url.is_some() && !format!("{store:?}").contains("pass-word"));
+        let other = load(&[("WANSERVE_STORE_URL", "mysql://me:pass-word@host/db")]).unwrap_err().to_string();
+        assert!(other.contains("postgres://") && !other.contains("pass-word"), "{other}");
+        assert!(load(&[("WANSERVE_STORE_STANDBY", "true")]).unwrap_err().to_string().contains("needs a url"));
+    }
+
+    #[test]
     fn a_broken_file_names_the_line_and_not_its_content() {
         let sources = Sources::default().with_file("config.toml", "[auth]\npepper = secret-without-quotes");
         let text = Config::load(sources).unwrap_err().to_string();
@@ -184,6 +201,7 @@ mod tests {
         reader.section("server", Server::read);
         reader.section("auth", Auth::read);
         reader.section("cors", Cors::read);
+        reader.section("store", Store::read);
         reader.section("storage", Storage::read);
         reader.section("content", Content::read);
         reader.section("models", Models::read);

@@ -24,7 +24,7 @@ pub enum StoreError {
     /// Also when a commit was cut off: it may have happened. Repeating with the same ids or key finds out.
     #[error("the store does not answer: {0}")]
     Unavailable(String),
-    #[error("another process uses this data folder")]
+    #[error("another server uses this store")]
     Locked,
     #[error("a stored record cannot be read: {0}")]
     Corrupt(String),

@@ -110,7 +110,7 @@ async fn bytes_are_garbage_until_a_record_names_them(store: &dyn Store) {
     assert_eq!(due().await.unwrap(), left);
 }
 
-history::both_stores! {
+history::every_store! {
     a_file_lives_until_its_time_or_its_deletion
     bytes_are_garbage_until_a_record_names_them
 }

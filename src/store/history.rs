@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use proptest::prelude::ProptestConfig;
 
-use super::{Memory, Sqlite, Store};
+use super::cluster::Database;
+use super::{Memory, SqlStore, Store};
 
 /// The time of the first operation of a history, in milliseconds; each further one is a millisecond later.
 const BEGIN: u64 = 2000;
@@ -15,13 +16,21 @@ pub(super) fn cases() -> ProptestConfig {
 }
 
 /// A fresh SQLite store and the folder that it lives in.
-pub(super) async fn sqlite() -> (tempfile::TempDir, Sqlite) {
+pub(super) async fn sqlite() -> (tempfile::TempDir, SqlStore) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(&folder.path().join("store.db")).await.unwrap();
+    let store = super::sqlite::open(&folder.path().join("store.db")).await.unwrap();
     (folder, store)
 }
 
-/// Runs the history on the model and on SQLite. Each operation must tell the same, and the contents must be the same in the end.
+/// A fresh PostgreSQL store and the database that it lives in.
+pub(super) async fn postgres() -> (Database, SqlStore) {
+    let database = Database::new();
+    let store = super::postgres::open(&database.url()).await.unwrap();
+    (database, store)
+}
+
+/// Runs the history on the model and on both engines. Each operation must tell the same, and the contents must be the same
+/// in the end.
 pub(super) fn compare<O: Debug>(
     history: &[O],
     perform: impl AsyncFn(&dyn Store, &O, u64) -> String,
@@ -29,18 +38,23 @@ pub(super) fn compare<O: Debug>(
 ) {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let model = Memory::default();
-        let (_folder, store) = sqlite().await;
+        let (_folder, sqlite) = sqlite().await;
+        let (_database, postgres) = postgres().await;
+        let engines = [("SQLite", &sqlite), ("PostgreSQL", &postgres)];
         for (at, operation) in (BEGIN..).zip(history) {
             let expected = perform(&model, operation, at).await;
-            let found = perform(&store, operation, at).await;
-            assert_eq!(found, expected, "{operation:?}");
+            for (name, store) in engines {
+                assert_eq!(perform(store, operation, at).await, expected, "{name}: {operation:?}");
+            }
         }
-        assert_eq!(contents(&store).await, contents(&model).await);
+        for (name, store) in engines {
+            assert_eq!(contents(store).await, contents(&model).await, "{name}");
+        }
     });
 }
 
 /// Each check as a test of each store.
-macro_rules! both_stores {
+macro_rules! every_store {
     ($($check:ident)+) => {
         mod memory {
             $(#[tokio::test] async fn $check() { super::$check(&$crate::store::Memory::default()).await; })+
@@ -51,6 +65,12 @@ macro_rules! both_stores {
                 super::$check(&store).await;
             })+
         }
+        mod postgres {
+            $(#[tokio::test] async fn $check() {
+                let (_database, store) = $crate::store::history::postgres().await;
+                super::$check(&store).await;
+            })+
+        }
     };
 }
-pub(super) use both_stores;
+pub(super) use every_store;

@@ -1,9 +1,12 @@
 //! Durable truth: jobs, the outbox, bookings, tenants and keys. Knows what a move means only through `domain`;
 //! never decides which job runs, and never holds anything that exists nowhere else.
 //!
-//! Two implementers: [`Sqlite`], and [`Memory`], the model that it is compared with in `suite`.
+//! Two implementers: [`SqlStore`] on either engine, and [`Memory`], the model that it is compared with in `suite`.
 
 mod audit_chains;
+#[cfg(test)]
+#[path = "../../tests/it/support/postgres.rs"]
+mod cluster;
 mod error;
 mod files;
 #[cfg(test)]
@@ -13,8 +16,10 @@ mod held;
 #[cfg(test)]
 mod history;
 mod memory;
+pub mod postgres;
 mod query;
-mod sqlite;
+mod sql;
+pub mod sqlite;
 #[cfg(test)]
 mod suite;
 mod tenants;
@@ -36,7 +41,7 @@ pub use query::{
     ActiveGate, Admission, Admitted, Aged, Change, Gates, Idempotency, JobFilter, JobPage, JobQuery, Order,
     Owner, Reach, SecondsGate, Tally, Trim, UsageQuery,
 };
-pub use sqlite::Sqlite;
+pub use sql::SqlStore;
 pub use tenants::{
     Answer, AnswerKey, AnswerStore, AuditPage, AuditQuery, AuditStore, KeyStore, KeysOf, TenantStore,
 };

@@ -203,7 +203,7 @@ async fn time_overtakes_jobs_and_files(store: &dyn Store) {
     assert_eq!(store.pending_events(10).await.unwrap(), pending[1..]);
 }
 
-history::both_stores! {
+history::every_store! {
     an_end_writes_everything_at_once
     a_foreign_job_does_not_exist
     a_repeated_key_gives_the_first_job
@@ -217,14 +217,14 @@ history::both_stores! {
 async fn a_folder_has_one_server_and_keeps_its_jobs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    let store = Sqlite::open(&path).await.unwrap();
-    assert!(matches!(Sqlite::open(&path).await, Err(StoreError::Locked)));
+    let store = crate::store::sqlite::open(&path).await.unwrap();
+    assert!(matches!(crate::store::sqlite::open(&path).await, Err(StoreError::Locked)));
     let job = sample::job(1, 1000);
     store.admit(admission(job.clone())).await.unwrap();
-    let beside = Sqlite::open_beside(&path).await.unwrap();
+    let beside = crate::store::sqlite::open_beside(&path).await.unwrap();
     beside.admit(admission(sample::job(1, 2000))).await.unwrap();
     drop((store, beside));
-    let again = Sqlite::open(&path).await.unwrap();
+    let again = crate::store::sqlite::open(&path).await.unwrap();
     assert_eq!(again.unfinished().await.unwrap(), [job, sample::job(1, 2000)]);
 }
 

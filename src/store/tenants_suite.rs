@@ -280,7 +280,7 @@ async fn signing_keys_are_kept_in_order(store: &dyn Store) {
     assert_eq!(store.signing_keys().await.unwrap(), [key(1, Some(UnixMillis(5))), key(2, None)]);
 }
 
-history::both_stores! {
+history::every_store! {
     keys_and_tenants_are_found_again
     limits_are_kept_by_model
     an_audit_log_only_grows

@@ -179,7 +179,7 @@ async fn slow_receivers_of_one_project_leave_room_for_another(store: &dyn Store)
     assert_eq!(mine(200, 200).await, (0, false));
 }
 
-history::both_stores! {
+history::every_store! {
     a_slow_receiver_delays_no_other
     slow_receivers_of_one_project_leave_room_for_another
     an_event_reaches_a_receiver_once

@@ -5,13 +5,13 @@ use std::path::Path;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 
-use super::Sqlite;
+use super::{open, open_beside};
 use crate::domain::audit::{Actor, AuditEntry, AuditKind};
 use crate::domain::audit_chain::{AuditChain, ChainFault, ChainHead};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{EventId, ID_RANDOM_BYTES};
 use crate::domain::sample;
-use crate::store::{AuditStore, follow_chains};
+use crate::store::{AuditStore, SqlStore, follow_chains};
 
 fn entry(number: u64) -> AuditEntry {
     let scope = sample::scope(1);
@@ -28,8 +28,8 @@ fn entry(number: u64) -> AuditEntry {
 }
 
 /// A store with a chain of five.
-async fn five(path: &Path) -> Sqlite {
-    let store = Sqlite::open(path).await.unwrap();
+async fn five(path: &Path) -> SqlStore {
+    let store = open(path).await.unwrap();
     for number in 1..6 {
         store.record(entry(number)).await.unwrap();
     }
@@ -40,7 +40,7 @@ async fn raw(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).connect().await.unwrap()
 }
 
-async fn fault(store: &Sqlite, known: &[ChainHead]) -> Option<ChainFault> {
+async fn fault(store: &SqlStore, known: &[ChainHead]) -> Option<ChainFault> {
     let mut chains = follow_chains(store, known).await.unwrap();
     assert_eq!(chains.len(), 1);
     chains.remove(0).fault
@@ -142,7 +142,7 @@ async fn entries_from_before_there_were_chains_are_chained_in_their_order() {
     }
     drop(old);
     for _ in 0..2 {
-        let store = Sqlite::open_beside(&path).await.unwrap();
+        let store = open_beside(&path).await.unwrap();
         assert_eq!(fault(&store, &[]).await, None);
         let rows = store.audit_rows(AuditChain::of(&entry(1)), 0, 10).await.unwrap();
         let records = rows.iter().map(|row| serde_json::from_str(&row.record).unwrap());

@@ -1,47 +1,50 @@
 //! The embedded store: one SQLite file in WAL mode, fully synced at every commit.
-//! One connection writes and commits for everyone who waits (`writer`); a few others read.
 
-mod answers;
-mod audit;
+mod older;
+mod open;
+
 #[cfg(test)]
 mod audit_tests;
-mod conditions;
-mod deliveries;
-mod endpoints;
-mod files;
-mod garbage;
-mod jobs;
-mod open;
-mod records;
-mod rows;
-mod tallies;
-mod tenants;
-mod writer;
+#[cfg(test)]
+mod tallies_tests;
 
-use std::fs::File;
+pub use open::{open, open_beside};
 
-use sqlx::SqlitePool;
+use super::StoreError;
+use super::sql::{Connection, Link};
 
-use super::held::HeldWrites;
-use super::{HeldStore, Pending};
-use writer::{Write, Writer};
+/// The connection that writes.
+struct Own(Connection);
 
-/// The SQLite store. Dropping it lets the data folder go.
-#[derive(Debug)]
-pub struct Sqlite {
-    writer: Writer,
-    readers: SqlitePool,
-    /// Held while the server owns the folder.
-    _lock: Option<File>,
-}
+impl Link for Own {
+    async fn begin(&mut self) -> Result<&mut Connection, StoreError> {
+        self.0.query("begin immediate").run().await?;
+        Ok(&mut self.0)
+    }
 
-impl HeldStore for Sqlite {
-    fn commit(&self, held: HeldWrites) -> Pending<'_, ()> {
-        Box::pin(async move {
-            let (writes, afterwards) = held.parts::<Write>();
-            self.writer.write_all(writes).await?;
-            afterwards();
-            Ok(())
-        })
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        let committed = self.0.query("commit").run().await;
+        if committed.is_err() {
+            self.abandon().await;
+        }
+        committed.map(|_| ())
+    }
+
+    /// SQLite ends some failed transactions by itself, and then there is none to undo.
+    async fn abandon(&mut self) {
+        if let Err(error) = self.0.query("rollback").run().await {
+            tracing::debug!(%error, "no transaction was left to undo");
+        }
+    }
+
+    /// A file needs no looking after.
+    async fn idle(&self) {
+        std::future::pending().await
+    }
+
+    async fn tend(&mut self) {}
+
+    async fn close(self) -> Result<(), StoreError> {
+        self.0.close().await
     }
 }

@@ -8,11 +8,10 @@ use rustix::fs::{FlockOperation, flock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 
-use super::Sqlite;
-use super::audit::chain_older;
-use super::rows::unavailable;
-use super::writer::Writer;
+use super::Own;
+use super::older::chain_older;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, Readers, SqlStore, unavailable};
 
 /// Older versions have a bug in resetting the WAL that loses committed writes.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -29,41 +28,41 @@ const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 /// `pragma synchronous` when every commit reaches the disk before it is answered.
 const SYNCHRONOUS_FULL: i64 = 2;
 
-impl Sqlite {
-    /// Opens the store of a server, made if absent. [`StoreError::Locked`] if another server has it.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let lock = lock(path)?;
-        Self::connect(path, Some(lock)).await
-    }
+/// Opens the store of a server, made if absent. [`StoreError::Locked`] if another server has it.
+pub async fn open(path: &Path) -> Result<SqlStore, StoreError> {
+    let lock = lock(path)?;
+    connect(path, Some(lock)).await
+}
 
-    /// Opens the store beside a server that may be running, for a short task such as making a key.
-    pub async fn open_beside(path: &Path) -> Result<Self, StoreError> {
-        Self::connect(path, None).await
-    }
+/// Opens the store beside a server that may be running, for a short task such as making a key.
+pub async fn open_beside(path: &Path) -> Result<SqlStore, StoreError> {
+    connect(path, None).await
+}
 
-    async fn connect(path: &Path, lock: Option<File>) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_PATIENCE)
-            .disable_statement_logging();
-        let mut connection = options.connect().await.map_err(unavailable)?;
-        check(&mut connection).await?;
-        sqlx::migrate!("migrations/sqlite")
-            .run(&mut connection)
-            .await
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        chain_older(&mut connection).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(READER_PATIENCE)
-            .connect_with(options.create_if_missing(false).pragma("query_only", "on"))
-            .await
-            .map_err(unavailable)?;
-        Ok(Self { writer: Writer::start(connection), readers, _lock: lock })
-    }
+async fn connect(path: &Path, lock: Option<File>) -> Result<SqlStore, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_PATIENCE)
+        .disable_statement_logging();
+    let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await;
+    let mut connection = writer.map_err(unavailable)?.acquire().await.map_err(unavailable)?;
+    check(&mut connection).await?;
+    sqlx::migrate!("migrations/sqlite")
+        .run(&mut *connection)
+        .await
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let mut connection = Connection::Sqlite(connection);
+    chain_older(&mut connection).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(READER_PATIENCE)
+        .connect_with(options.create_if_missing(false).pragma("query_only", "on"))
+        .await
+        .map_err(unavailable)?;
+    Ok(SqlStore::start(Own(connection), Readers::Sqlite(readers), lock))
 }
 
 /// The version is new enough, the file is whole, and the settings took hold.

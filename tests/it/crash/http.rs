@@ -15,14 +15,18 @@ use wanserve::domain::clock::{Random, UnixMillis};
 use wanserve::net::{ServerAddress, ServerClient};
 use wanserve::scheduler::SystemRandom;
 use wanserve::storage::Local;
-use wanserve::store::{Aged, JobStore, Sqlite};
+use wanserve::store::{Aged, JobStore, SqlStore, postgres, sqlite};
 
 use super::checker::check;
 use super::victim::Promise;
 use super::worker;
 use crate::serve::program::Program;
+use crate::support::postgres::Database;
 
 const KILLS: usize = 50;
+
+/// The same with a database that is killed too, which takes longer to come back.
+const KILLS_WITH_A_DATABASE: usize = 30;
 
 /// Clients at once, each with one job.
 const CLIENTS: usize = 6;
@@ -42,32 +46,66 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_servers_and_workers_lose_nothing_and_double_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let variables = [
+    let (load, killed) = kill_at_random(folder.path(), &[], KILLS, None).await;
+    let store = sqlite::open_beside(&folder.path().join("data/wanserve.db")).await.unwrap();
+    let jobs = load.check(folder.path(), &store).await;
+    println!("{killed} over {jobs} jobs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_servers_workers_and_databases_lose_nothing_and_double_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::alone();
+    let url = database.url();
+    let variables = [("WANSERVE_STORE_URL", url.as_str())];
+    let (load, killed) =
+        kill_at_random(folder.path(), &variables, KILLS_WITH_A_DATABASE, Some(&database)).await;
+    let store = postgres::open_beside(&url).await.unwrap();
+    let jobs = load.check(folder.path(), &store).await;
+    println!("{killed} over {jobs} jobs");
+}
+
+/// Kills one of them after another while clients submit and wait. What the clients saw, and what was killed.
+async fn kill_at_random(
+    folder: &Path,
+    variables: &[(&str, &str)],
+    kills: usize,
+    database: Option<&Database>,
+) -> (Arc<Load>, String) {
+    let own = [
         ("WANSERVE_WORKERS_DEVICES", "none"),
         ("WANSERVE_WORKERS_TOKEN", worker::TOKEN),
         ("WANSERVE_LIMITS_CREATES_PER_MINUTE", "1000000"),
         ("WANSERVE_LIMITS_READS_PER_MINUTE", "1000000"),
         ("WANSERVE_LIMITS_ACTIVE_JOBS", "1000000"),
     ];
-    let mut server = start(folder.path(), &variables);
-    let mut workers: Vec<Child> = (0..WORKERS).map(|name| worker::start(folder.path(), name)).collect();
+    let variables = [&own, variables].concat();
+    let mut server = start(folder, &variables);
+    let mut workers: Vec<Child> = (0..WORKERS).map(|name| worker::start(folder, name)).collect();
     let load = Arc::new(Load { key: server.key(), ..Load::new(&server.base) });
     let clients: Vec<_> =
         (0..CLIENTS).map(|_| tokio::spawn(Arc::clone(&load).submit_until_stopped())).collect();
 
-    let (mut servers_killed, mut workers_killed) = (0, 0);
-    while servers_killed + workers_killed < KILLS {
+    let (mut servers_killed, mut workers_killed, mut databases_killed, mut cuts) = (0, 0, 0, 0);
+    while servers_killed + workers_killed + databases_killed + cuts < kills {
         load.wait_for_ends(1 + (SystemRandom.fraction() * MOST_ENDS) as usize).await;
-        let target = (SystemRandom.fraction() * (WORKERS + 2) as f64) as usize;
+        let targets = WORKERS + 2 + database.map_or(0, |_| 4);
+        let target = (SystemRandom.fraction() * targets as f64) as usize;
         if let Some(worker) = workers.get_mut(target) {
             worker.kill().unwrap();
             worker.wait().unwrap();
-            *worker = worker::start(folder.path(), target);
+            *worker = worker::start(folder, target);
             workers_killed += 1;
+        } else if let Some(database) = database.filter(|_| target >= WORKERS + 4) {
+            database.kill_server();
+            databases_killed += 1;
+        } else if let Some(database) = database.filter(|_| target >= WORKERS + 2) {
+            database.cut();
+            cuts += 1;
         } else {
             server.signal(Signal::KILL);
             server.ended();
-            server = start(folder.path(), &variables);
+            server = start(folder, &variables);
             load.moved_to(&server.base);
             servers_killed += 1;
         }
@@ -80,17 +118,11 @@ async fn killed_servers_and_workers_lose_nothing_and_double_nothing() {
         worker.kill().unwrap();
         worker.wait().unwrap();
     }
-    drop(server);
-
-    let data = folder.path().join("data");
-    let store = Sqlite::open_beside(&data.join("wanserve.db")).await.unwrap();
-    let promises = load.promises.lock().unwrap().clone();
-    check(&store, &Local::open(&data.join("files")).unwrap(), &promises).await;
-    let submitted: HashSet<_> =
-        promises.iter().filter(|promise| matches!(promise, Promise::Admitted(_))).collect();
-    let stored = store.aged(Aged::Ended(UnixMillis(i64::MAX as u64)), u32::MAX).await.unwrap();
-    assert_eq!(stored.len(), submitted.len(), "one job for each request, however often it was sent");
-    println!("{servers_killed} servers and {workers_killed} workers killed over {} jobs", stored.len());
+    let killed = format!(
+        "{servers_killed} servers, {workers_killed} workers and {databases_killed} databases killed, \
+         all connections cut {cuts} times,"
+    );
+    (load, killed)
 }
 
 /// Starts the server and tells the workers where it is.
@@ -122,6 +154,17 @@ impl Load {
 
     fn moved_to(&self, base: &str) {
         *self.base.lock().unwrap() = base.to_owned();
+    }
+
+    /// Every promise is kept, and there is one job for each request; how many there are.
+    async fn check(&self, folder: &Path, store: &SqlStore) -> usize {
+        let promises = self.promises.lock().unwrap().clone();
+        check(store, &Local::open(&folder.join("data/files")).unwrap(), &promises).await;
+        let submitted: HashSet<_> =
+            promises.iter().filter(|promise| matches!(promise, Promise::Admitted(_))).collect();
+        let stored = store.aged(Aged::Ended(UnixMillis(i64::MAX as u64)), u32::MAX).await.unwrap();
+        assert_eq!(stored.len(), submitted.len(), "one job for each request, however often it was sent");
+        stored.len()
     }
 
     async fn submit_until_stopped(self: Arc<Self>) {

@@ -5,4 +5,4 @@ mod checker;
 mod http;
 mod store;
 mod victim;
-mod worker;
+pub(crate) mod worker;

@@ -13,7 +13,7 @@ use wanserve::domain::stage::Stage;
 use wanserve::domain::video::VideoSpec;
 use wanserve::scheduler::{SystemClock, SystemRandom};
 use wanserve::storage::{Body, Key, Local, Storage};
-use wanserve::store::{Admission, Change, Gates, JobStore, Reach, Sqlite};
+use wanserve::store::{Admission, Change, Gates, JobStore, Reach, SqlStore, sqlite};
 
 use super::checker::check;
 use super::victim::{FOLDER, Promise, Victim};
@@ -40,7 +40,7 @@ fn two_hundred_kills_lose_nothing_and_double_nothing() {
     promises.extend(Victim::start("crash::store::victim", folder.path()).finish());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let store = Sqlite::open(&folder.path().join("store.db")).await.unwrap();
+        let store = sqlite::open(&folder.path().join("store.db")).await.unwrap();
         let storage = Local::open(&folder.path().join("files")).unwrap();
         check(&store, &storage, &promises).await;
     });
@@ -74,7 +74,7 @@ fn victim() {
 
 /// What a victim does, which other tests do without being killed.
 pub(super) struct Work {
-    pub(super) store: Sqlite,
+    pub(super) store: SqlStore,
     pub(super) storage: Local,
     clock: SystemClock,
 }
@@ -82,7 +82,7 @@ pub(super) struct Work {
 impl Work {
     pub(super) async fn open(folder: &Path) -> Self {
         Self {
-            store: Sqlite::open(&folder.join("store.db")).await.unwrap(),
+            store: sqlite::open(&folder.join("store.db")).await.unwrap(),
             storage: Local::open(&folder.join("files")).unwrap(),
             clock: SystemClock::default(),
         }

@@ -21,7 +21,7 @@ use wanserve::net::{ServerAddress, ServerClient};
 use super::victim::FOLDER;
 
 /// What the server wants of workers.
-pub(super) const TOKEN: &str = "token-of-the-crash-test";
+pub(crate) const TOKEN: &str = "token-of-the-crash-test";
 
 /// The file in the test's folder that says where the server is.
 const ADDRESS: &str = "address";
@@ -33,7 +33,7 @@ const NAME: &str = "CRASH_TEST_WORKER";
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Starts one; it looks for the server in `folder`.
-pub(super) fn start(folder: &Path, name: usize) -> Child {
+pub(crate) fn start(folder: &Path, name: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["crash::worker::main_of_a_worker", "--exact", "--nocapture"])
         .env(FOLDER, folder)
@@ -45,7 +45,7 @@ pub(super) fn start(folder: &Path, name: usize) -> Child {
 }
 
 /// Writes down where the server is, whole or not at all.
-pub(super) fn tell_address(folder: &Path, base: &str) {
+pub(crate) fn tell_address(folder: &Path, base: &str) {
     let aside = folder.join("address.new");
     std::fs::write(&aside, base).unwrap();
     std::fs::rename(aside, folder.join(ADDRESS)).unwrap();

@@ -10,6 +10,7 @@ mod clip;
 mod commands;
 mod kill;
 mod operator;
+mod postgres;
 pub(crate) mod program;
 mod rebinding;
 mod remote;

@@ -38,10 +38,15 @@ pub(super) fn command(arguments: &[&str]) -> Command {
 impl Program {
     /// Starts on `folder` and waits until it listens.
     pub(crate) fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::start_on("127.0.0.1:0", folder, variables)
+    }
+
+    /// The same on an address that is known before.
+    pub(crate) fn start_on(listen: &str, folder: &Path, variables: &[(&str, &str)]) -> Self {
         let data = folder.join("data");
         let log = folder.join("log");
         let mut command =
-            command(&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir"]);
+            command(&["serve", "--listen", listen, "--admin-listen", "127.0.0.1:0", "--data-dir"]);
         let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
         command.arg(&data).stdout(Stdio::piped()).stderr(file).envs(variables.iter().copied());
         // Not in the clone: the bundled model is found beside the program.

@@ -9,6 +9,7 @@ mod documented;
 pub(crate) mod judge;
 mod mp4;
 mod picture;
+pub(crate) mod postgres;
 mod sink;
 mod worker;
 

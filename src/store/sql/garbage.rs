@@ -1,15 +1,13 @@
 //! Garbage in SQL, and the trimming of old rows.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
-
-use super::Sqlite;
-use super::rows::{all, millis, parsed, unavailable};
+use super::SqlStore;
+use super::engine::{Connection, Row};
+use super::rows::{all, millis, parsed};
 use crate::domain::clock::UnixMillis;
 use crate::domain::key::ProjectScope;
 use crate::store::{Garbage, GarbageStore, Left, Pending, StoreError, Trim};
 
-impl GarbageStore for Sqlite {
+impl GarbageStore for SqlStore {
     fn reserve(&self, garbage: Garbage) -> Pending<'_, ()> {
         Box::pin(
             self.writer.run(move |connection| Box::pin(async move { discard(connection, &garbage).await })),
@@ -18,10 +16,10 @@ impl GarbageStore for Sqlite {
 
     fn garbage(&self, now: UnixMillis, limit: u32) -> Pending<'_, Vec<Garbage>> {
         Box::pin(async move {
-            let sql = "select * from garbage where due <= ?
-                       order by due, organization, project, kind, id, epoch limit ?";
-            let rows = sqlx::query(sql).bind(now.0 as i64).bind(limit).fetch_all(&self.readers).await;
-            all(&rows.map_err(unavailable)?, read)
+            let sql = "select * from garbage where due <= $1
+                       order by due, organization, project, kind, id, epoch limit $2";
+            let mut reader = self.readers.acquire().await?;
+            all(&reader.query(sql).bind(now.0 as i64).bind(i64::from(limit)).all().await?, read)
         })
     }
 
@@ -29,14 +27,14 @@ impl GarbageStore for Sqlite {
         Box::pin(self.writer.run(move |connection| {
             Box::pin(async move {
                 let (kind, id, epoch) = columns(garbage.left);
-                sqlx::query("delete from garbage where due = ? and kind = ? and id = ? and epoch = ?")
+                connection
+                    .query("delete from garbage where due = $1 and kind = $2 and id = $3 and epoch = $4")
                     .bind(garbage.due.0 as i64)
                     .bind(kind)
                     .bind(id)
                     .bind(epoch)
-                    .execute(connection)
-                    .await
-                    .map_err(unavailable)?;
+                    .run()
+                    .await?;
                 Ok(())
             })
         }))
@@ -48,59 +46,63 @@ impl GarbageStore for Sqlite {
 }
 
 /// Notes garbage; the same garbage twice is noted once.
-pub(super) async fn discard(connection: &mut SqliteConnection, garbage: &Garbage) -> Result<(), StoreError> {
+pub(super) async fn discard(connection: &mut Connection, garbage: &Garbage) -> Result<(), StoreError> {
     let (kind, id, epoch) = columns(garbage.left);
-    sqlx::query("insert or ignore into garbage values (?, ?, ?, ?, ?, ?)")
+    connection
+        .query(
+            "insert into garbage (due, organization, project, kind, id, epoch) \
+             values ($1, $2, $3, $4, $5, $6) \
+             on conflict do nothing",
+        )
         .bind(garbage.due.0 as i64)
         .bind(garbage.scope.organization.to_string())
         .bind(garbage.scope.project.to_string())
         .bind(kind)
         .bind(id)
         .bind(epoch)
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
+        .run()
+        .await?;
     Ok(())
 }
 
 /// A record names the bytes from now on.
-pub(super) async fn named(connection: &mut SqliteConnection, left: Left) -> Result<(), StoreError> {
+pub(super) async fn named(connection: &mut Connection, left: Left) -> Result<(), StoreError> {
     let (kind, id, epoch) = columns(left);
-    sqlx::query("delete from garbage where kind = ? and id = ? and epoch = ?")
+    connection
+        .query("delete from garbage where kind = $1 and id = $2 and epoch = $3")
         .bind(kind)
         .bind(id)
         .bind(epoch)
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
+        .run()
+        .await?;
     Ok(())
 }
 
-async fn forget(connection: &mut SqliteConnection, trim: Trim) -> Result<(), StoreError> {
+async fn forget(connection: &mut Connection, trim: Trim) -> Result<(), StoreError> {
     let old = [
-        ("delete from idempotency_keys where used_at < ?", trim.idempotency_keys),
-        ("delete from answers where answered_at < ?", trim.idempotency_keys),
-        ("delete from events where settled = 1 and at < ?", trim.events),
-        ("delete from deleted where deleted_at < ?", trim.deleted),
+        ("delete from idempotency_keys where used_at < $1", trim.idempotency_keys),
+        ("delete from answers where answered_at < $1", trim.idempotency_keys),
+        ("delete from events where settled = 1 and at < $1", trim.events),
+        ("delete from deleted where deleted_at < $1", trim.deleted),
     ];
     for (sql, before) in old {
-        sqlx::query(sql).bind(before.0 as i64).execute(&mut *connection).await.map_err(unavailable)?;
+        connection.query(sql).bind(before.0 as i64).run().await?;
     }
     Ok(())
 }
 
 /// Kind, id and epoch; kinds sort as the variants do.
-fn columns(left: Left) -> (&'static str, String, u32) {
+fn columns(left: Left) -> (&'static str, String, i64) {
     match left {
         Left::File { file } => ("file", file.to_string(), 0),
         Left::Input { video } => ("input", video.to_string(), 0),
-        Left::Results { video, epoch } => ("results", video.to_string(), epoch),
+        Left::Results { video, epoch } => ("results", video.to_string(), i64::from(epoch)),
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Garbage, StoreError> {
-    let kind: &str = row.try_get("kind").map_err(unavailable)?;
-    let epoch: i64 = row.try_get("epoch").map_err(unavailable)?;
+fn read(row: &Row) -> Result<Garbage, StoreError> {
+    let kind: &str = row.get("kind")?;
+    let epoch: i64 = row.get("epoch")?;
     let left = match kind {
         "file" => Left::File { file: parsed(row, "id")? },
         "input" => Left::Input { video: parsed(row, "id")? },

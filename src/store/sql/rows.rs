@@ -4,44 +4,38 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
+use super::engine::Row;
 use crate::domain::clock::UnixMillis;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::job::Job;
 use crate::store::StoreError;
 
-/// The database failed; whatever was asked has not happened.
-pub(super) fn unavailable(error: sqlx::Error) -> StoreError {
-    StoreError::Unavailable(error.to_string())
-}
-
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+pub(in crate::store) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 /// The JSON of a column.
-pub(super) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
-    from_json(row.try_get(column).map_err(unavailable)?)
+pub(super) fn json<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
+    from_json(row.get(column)?)
 }
 
 /// The id, or whatever else has a text form, of a column.
-pub(super) fn parsed<T: FromStr>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
-    let text: &str = row.try_get(column).map_err(unavailable)?;
+pub(super) fn parsed<T: FromStr>(row: &Row, column: &str) -> Result<T, StoreError> {
+    let text: &str = row.get(column)?;
     text.parse().map_err(|_| StoreError::Corrupt(format!("{column} is {text:?}")))
 }
 
-pub(super) fn millis(row: &SqliteRow, column: &str) -> Result<UnixMillis, StoreError> {
-    let millis: i64 = row.try_get(column).map_err(unavailable)?;
+pub(super) fn millis(row: &Row, column: &str) -> Result<UnixMillis, StoreError> {
+    let millis: i64 = row.get(column)?;
     Ok(UnixMillis(millis as u64))
 }
 
-pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
+pub(super) fn job(row: &Row) -> Result<Job, StoreError> {
     Ok(Job {
         id: parsed(row, "id")?,
         organization: parsed(row, "organization")?,
@@ -53,8 +47,8 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
     })
 }
 
-pub(super) fn event(row: &SqliteRow) -> Result<Event, StoreError> {
-    let kind: &str = row.try_get("kind").map_err(unavailable)?;
+pub(super) fn event(row: &Row) -> Result<Event, StoreError> {
+    let kind: &str = row.get("kind")?;
     let kind =
         EventKind::parse(kind).ok_or_else(|| StoreError::Corrupt(format!("an event of kind {kind}")))?;
     Ok(Event {
@@ -68,8 +62,8 @@ pub(super) fn event(row: &SqliteRow) -> Result<Event, StoreError> {
 
 /// Every row, read.
 pub(super) fn all<T>(
-    rows: &[SqliteRow],
-    read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    rows: &[Row],
+    read: impl Fn(&Row) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     rows.iter().map(read).collect()
 }

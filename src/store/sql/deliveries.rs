@@ -1,9 +1,8 @@
 //! Deliveries in SQL.
 
-use sqlx::SqliteConnection;
-
-use super::rows::{all, from_json, json, to_json, unavailable};
-use super::{Sqlite, endpoints};
+use super::engine::Connection;
+use super::rows::{all, json, to_json};
+use super::{SqlStore, endpoints};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{DeliveryId, EventId, ProjectId};
 use crate::domain::webhook::{Attempt, Delivery, MAX_IN_FLIGHT, MAX_OF_PROJECT, Receiver, Verdict};
@@ -16,17 +15,17 @@ const CLAIMABLE: &str = "
         select id, record, next_attempt_at,
             row_number() over (partition by project order by next_attempt_at, id) as turn,
             (select count(*) from deliveries b
-             where b.project = own.project and b.leased_until > ?1 and b.leased_until > 0) as under_way
+             where b.project = own.project and b.leased_until > $1 and b.leased_until > 0) as under_way
         from (
-            select d.id, d.record, d.project, d.next_attempt_at, coalesce(e.room, ?2) as room,
+            select d.id, d.record, d.project, d.next_attempt_at, coalesce(e.room, $2) as room,
                 row_number() over (partition by d.lane order by d.next_attempt_at, d.id) as place,
-                (select count(*) from deliveries b where b.lane = d.lane and b.leased_until > ?1) as busy
+                (select count(*) from deliveries b where b.lane = d.lane and b.leased_until > $1) as busy
             from deliveries d left join endpoints e on e.id = d.endpoint
-            where d.next_attempt_at <= ?1 and d.leased_until <= ?1
-        ) own where place + busy <= room
-    ) where turn + under_way <= ?4 order by next_attempt_at, id limit ?3";
+            where d.next_attempt_at <= $1 and d.leased_until <= $1
+        ) as own where place + busy <= room
+    ) as claimable where turn + under_way <= $4 order by next_attempt_at, id limit $3";
 
-impl DeliveryStore for Sqlite {
+impl DeliveryStore for SqlStore {
     fn add_deliveries(&self, settles: Option<EventId>, deliveries: Vec<Delivery>) -> Pending<'_, ()> {
         Box::pin(self.writer.run(move |connection| {
             Box::pin(async move {
@@ -34,9 +33,10 @@ impl DeliveryStore for Sqlite {
                     insert(connection, delivery).await?;
                 }
                 if let Some(event) = settles {
-                    let settle =
-                        sqlx::query("update events set settled = 1 where id = ?").bind(event.to_string());
-                    settle.execute(connection).await.map_err(unavailable)?;
+                    let settle = connection
+                        .query("update events set settled = 1 where id = $1")
+                        .bind(event.to_string());
+                    settle.run().await?;
                 }
                 Ok(())
             })
@@ -73,8 +73,8 @@ impl DeliveryStore for Sqlite {
                     endpoint.health.learn(verdict, first, at);
                     endpoints::save(connection, &endpoint).await?;
                 }
-                let free = sqlx::query("update deliveries set leased_until = 0 where id = ?");
-                free.bind(delivery.id.to_string()).execute(connection).await.map_err(unavailable)?;
+                let free = connection.query("update deliveries set leased_until = 0 where id = $1");
+                free.bind(delivery.id.to_string()).run().await?;
                 Ok(delivery)
             })
         }))
@@ -82,33 +82,34 @@ impl DeliveryStore for Sqlite {
 
     fn delivery(&self, project: ProjectId, delivery: DeliveryId) -> Pending<'_, Option<Delivery>> {
         Box::pin(async move {
-            let text: Option<String> =
-                sqlx::query_scalar("select record from deliveries where id = ? and project = ?")
-                    .bind(delivery.to_string())
-                    .bind(project.to_string())
-                    .fetch_optional(&self.readers)
-                    .await
-                    .map_err(unavailable)?;
-            text.as_deref().map(from_json).transpose()
+            let mut reader = self.readers.acquire().await?;
+            let row = reader
+                .query("select record from deliveries where id = $1 and project = $2")
+                .bind(delivery.to_string())
+                .bind(project.to_string())
+                .optional()
+                .await?;
+            row.as_ref().map(|row| json(row, "record")).transpose()
         })
     }
 
     fn deliveries(&self, project: ProjectId, query: DeliveryQuery) -> Pending<'_, DeliveryPage> {
         Box::pin(async move {
-            let rows = sqlx::query(
-                "select record from deliveries where project = ?1 and (?2 is null or endpoint = ?2)
-                 and (?3 is null or video = ?3) and (?4 is null or state = ?4) and (?5 is null or id < ?5)
-                 order by id desc limit ?6",
-            )
-            .bind(project.to_string())
-            .bind(query.endpoint.map(|endpoint| endpoint.to_string()))
-            .bind(query.video.map(|video| video.to_string()))
-            .bind(query.state.map(|state| state.as_str()))
-            .bind(query.after.map(|after| after.to_string()))
-            .bind(i64::from(query.limit) + 1)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(unavailable)?;
+            let mut reader = self.readers.acquire().await?;
+            let rows = reader
+                .query(
+                    "select record from deliveries where project = $1 and ($2 is null or endpoint = $2)
+                 and ($3 is null or video = $3) and ($4 is null or state = $4) and ($5 is null or id < $5)
+                 order by id desc limit $6",
+                )
+                .bind(project.to_string())
+                .bind(query.endpoint.map(|endpoint| endpoint.to_string()))
+                .bind(query.video.map(|video| video.to_string()))
+                .bind(query.state.map(|state| state.as_str()))
+                .bind(query.after.map(|after| after.to_string()))
+                .bind(i64::from(query.limit) + 1)
+                .all()
+                .await?;
             let (deliveries, has_more) = cut(all(&rows, |row| json(row, "record"))?, query.limit);
             Ok(DeliveryPage { deliveries, has_more })
         })
@@ -128,72 +129,73 @@ impl DeliveryStore for Sqlite {
 
     fn open_deliveries(&self) -> Pending<'_, u64> {
         Box::pin(async move {
-            let sql = "select count(*) from deliveries where next_attempt_at is not null";
-            let count: i64 = sqlx::query_scalar(sql).fetch_one(&self.readers).await.map_err(unavailable)?;
-            Ok(count as u64)
+            let mut reader = self.readers.acquire().await?;
+            let sql = "select count(*) as open from deliveries where next_attempt_at is not null";
+            Ok(reader.query(sql).one().await?.get::<i64>("open")? as u64)
         })
     }
 
     fn forget_deliveries(&self, before: UnixMillis) -> Pending<'_, u64> {
         Box::pin(self.writer.run(move |connection| {
             Box::pin(async move {
-                let forget = sqlx::query("delete from deliveries where created_at < ?").bind(before.0 as i64);
-                let done = forget.execute(connection).await.map_err(unavailable)?;
-                Ok(done.rows_affected())
+                let forget =
+                    connection.query("delete from deliveries where created_at < $1").bind(before.0 as i64);
+                let done = forget.run().await?;
+                Ok(done)
             })
         }))
     }
 }
 
-impl Sqlite {
+impl SqlStore {
     async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
-        let sql = "select min(next_attempt_at) from deliveries where next_attempt_at is not null";
-        let due: Option<i64> = sqlx::query_scalar(sql).fetch_one(&self.readers).await.map_err(unavailable)?;
+        let sql = "select min(next_attempt_at) as due from deliveries where next_attempt_at is not null";
+        let due: Option<i64> = self.readers.acquire().await?.query(sql).one().await?.get("due")?;
         Ok(due.map(|due| UnixMillis(due as u64)))
     }
 }
 
 /// Leases what may be on its way now.
-async fn take(connection: &mut SqliteConnection, claim: Claim) -> Result<Vec<Delivery>, StoreError> {
-    let rows = sqlx::query(CLAIMABLE)
+async fn take(connection: &mut Connection, claim: Claim) -> Result<Vec<Delivery>, StoreError> {
+    let rows = connection
+        .query(CLAIMABLE)
         .bind(claim.now.0 as i64)
-        .bind(MAX_IN_FLIGHT)
-        .bind(claim.limit)
-        .bind(MAX_OF_PROJECT)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(unavailable)?;
+        .bind(i64::from(MAX_IN_FLIGHT))
+        .bind(i64::from(claim.limit))
+        .bind(i64::from(MAX_OF_PROJECT))
+        .all()
+        .await?;
     let claimed: Vec<Delivery> = all(&rows, |row| json(row, "record"))?;
     for delivery in &claimed {
-        sqlx::query("update deliveries set leased_until = ? where id = ?")
+        connection
+            .query("update deliveries set leased_until = $1 where id = $2")
             .bind(claim.lease_until.0 as i64)
             .bind(delivery.id.to_string())
-            .execute(&mut *connection)
-            .await
-            .map_err(unavailable)?;
+            .run()
+            .await?;
     }
     Ok(claimed)
 }
 
-async fn find(connection: &mut SqliteConnection, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-    let text: Option<String> = sqlx::query_scalar("select record from deliveries where id = ?")
+async fn find(connection: &mut Connection, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+    let row = connection
+        .query("select record from deliveries where id = $1")
         .bind(id.to_string())
-        .fetch_optional(connection)
-        .await
-        .map_err(unavailable)?;
-    text.as_deref().map(from_json).transpose()
+        .optional()
+        .await?;
+    row.as_ref().map(|row| json(row, "record")).transpose()
 }
 
 /// Unless its receiver has the event already.
-async fn insert(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<(), StoreError> {
+async fn insert(connection: &mut Connection, delivery: &Delivery) -> Result<(), StoreError> {
     let record = to_json(delivery)?;
     let receiver = match &delivery.to {
         Receiver::Endpoint(endpoint) => endpoint.to_string(),
         Receiver::Callback(url) => url.clone(),
     };
-    sqlx::query(
+    connection.query(
         "insert into deliveries (id, event, project, video, endpoint, receiver, lane, state, created_at,
-         next_attempt_at, record) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+         next_attempt_at, record) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing",
     )
     .bind(delivery.id.to_string())
     .bind(delivery.event.to_string())
@@ -205,22 +207,19 @@ async fn insert(connection: &mut SqliteConnection, delivery: &Delivery) -> Resul
     .bind(delivery.state.as_str())
     .bind(delivery.created_at.0 as i64)
     .bind(delivery.next_attempt_at.map(|at| at.0 as i64))
-    .bind(record)
-    .execute(connection)
-    .await
-    .map_err(unavailable)?;
+    .bind(record).run().await?;
     Ok(())
 }
 
-async fn update(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<(), StoreError> {
+async fn update(connection: &mut Connection, delivery: &Delivery) -> Result<(), StoreError> {
     let record = to_json(delivery)?;
-    sqlx::query("update deliveries set state = ?, next_attempt_at = ?, record = ? where id = ?")
+    connection
+        .query("update deliveries set state = $1, next_attempt_at = $2, record = $3 where id = $4")
         .bind(delivery.state.as_str())
         .bind(delivery.next_attempt_at.map(|at| at.0 as i64))
         .bind(record)
         .bind(delivery.id.to_string())
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
+        .run()
+        .await?;
     Ok(())
 }

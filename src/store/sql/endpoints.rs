@@ -1,37 +1,37 @@
 //! Receivers of webhooks in SQL.
 
-use sqlx::SqliteConnection;
-
-use super::Sqlite;
-use super::rows::{all, from_json, json, to_json, unavailable};
+use super::SqlStore;
+use super::engine::Connection;
+use super::rows::{all, json, to_json};
 use crate::domain::id::{EndpointId, ProjectId};
 use crate::domain::webhook::{CallbackSecrets, Endpoint, EndpointChange};
 use crate::store::{EndpointStore, Pending, StoreError};
 
-const CALLBACK: &str = "select record from callback_secrets where project = ?";
+const CALLBACK: &str = "select record from callback_secrets where project = $1";
 
-impl EndpointStore for Sqlite {
+impl EndpointStore for SqlStore {
     fn endpoints(&self, project: ProjectId) -> Pending<'_, Vec<Endpoint>> {
         Box::pin(async move {
-            let rows = sqlx::query("select record from endpoints where project = ? order by id")
+            let mut reader = self.readers.acquire().await?;
+            let rows = reader
+                .query("select record from endpoints where project = $1 order by id")
                 .bind(project.to_string())
-                .fetch_all(&self.readers)
-                .await
-                .map_err(unavailable)?;
+                .all()
+                .await?;
             all(&rows, |row| json(row, "record"))
         })
     }
 
     fn endpoint(&self, project: ProjectId, endpoint: EndpointId) -> Pending<'_, Option<Endpoint>> {
         Box::pin(async move {
-            let text: Option<String> =
-                sqlx::query_scalar("select record from endpoints where id = ? and project = ?")
-                    .bind(endpoint.to_string())
-                    .bind(project.to_string())
-                    .fetch_optional(&self.readers)
-                    .await
-                    .map_err(unavailable)?;
-            text.as_deref().map(from_json).transpose()
+            let mut reader = self.readers.acquire().await?;
+            let row = reader
+                .query("select record from endpoints where id = $1 and project = $2")
+                .bind(endpoint.to_string())
+                .bind(project.to_string())
+                .optional()
+                .await?;
+            row.as_ref().map(|row| json(row, "record")).transpose()
         })
     }
 
@@ -68,10 +68,11 @@ impl EndpointStore for Sqlite {
             Box::pin(async move {
                 let found = find(connection, endpoint).await?.filter(|found| found.project == project);
                 found.ok_or(StoreError::NotFound)?;
-                for sql in ["delete from deliveries where endpoint = ?", "delete from endpoints where id = ?"]
+                for sql in
+                    ["delete from deliveries where endpoint = $1", "delete from endpoints where id = $1"]
                 {
-                    let query = sqlx::query(sql).bind(endpoint.to_string());
-                    query.execute(&mut *connection).await.map_err(unavailable)?;
+                    let query = connection.query(sql).bind(endpoint.to_string());
+                    query.run().await?;
                 }
                 Ok(())
             })
@@ -80,13 +81,10 @@ impl EndpointStore for Sqlite {
 
     fn callback_secrets(&self, fresh: CallbackSecrets) -> Pending<'_, CallbackSecrets> {
         Box::pin(async move {
-            let found: Option<String> = sqlx::query_scalar(CALLBACK)
-                .bind(fresh.project.to_string())
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(unavailable)?;
-            match found {
-                Some(found) => from_json(&found),
+            let mut reader = self.readers.acquire().await?;
+            let row = reader.query(CALLBACK).bind(fresh.project.to_string()).optional().await?;
+            match row {
+                Some(row) => json(&row, "record"),
                 None => self.writer.run(move |connection| Box::pin(keep_first(connection, fresh))).await,
             }
         })
@@ -96,12 +94,16 @@ impl EndpointStore for Sqlite {
         Box::pin(self.writer.write(move |connection| {
             Box::pin(async move {
                 let record = to_json(&secrets)?;
-                sqlx::query("insert or replace into callback_secrets values (?, ?)")
+                connection
+                    .query(
+                        "insert into callback_secrets (project, record) \
+                         values ($1, $2) \
+                         on conflict (project) do update set record = excluded.record",
+                    )
                     .bind(secrets.project.to_string())
                     .bind(record)
-                    .execute(connection)
-                    .await
-                    .map_err(unavailable)?;
+                    .run()
+                    .await?;
                 Ok(())
             })
         }))
@@ -110,44 +112,46 @@ impl EndpointStore for Sqlite {
 
 /// Another call may have come before.
 async fn keep_first(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     fresh: CallbackSecrets,
 ) -> Result<CallbackSecrets, StoreError> {
     let (project, record) = (fresh.project.to_string(), to_json(&fresh)?);
-    sqlx::query("insert into callback_secrets values (?, ?) on conflict do nothing")
+    connection
+        .query("insert into callback_secrets (project, record) values ($1, $2) on conflict do nothing")
         .bind(&project)
         .bind(record)
-        .execute(&mut *connection)
-        .await
-        .map_err(unavailable)?;
-    let kept: String =
-        sqlx::query_scalar(CALLBACK).bind(&project).fetch_one(connection).await.map_err(unavailable)?;
-    from_json(&kept)
+        .run()
+        .await?;
+    json(&connection.query(CALLBACK).bind(project).one().await?, "record")
 }
 
 /// The endpoint of that id, whoever owns it.
 pub(super) async fn find(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     endpoint: EndpointId,
 ) -> Result<Option<Endpoint>, StoreError> {
-    let text: Option<String> = sqlx::query_scalar("select record from endpoints where id = ?")
+    let row = connection
+        .query("select record from endpoints where id = $1")
         .bind(endpoint.to_string())
-        .fetch_optional(connection)
-        .await
-        .map_err(unavailable)?;
-    text.as_deref().map(from_json).transpose()
+        .optional()
+        .await?;
+    row.as_ref().map(|row| json(row, "record")).transpose()
 }
 
 /// Inserts or replaces.
-pub(super) async fn save(connection: &mut SqliteConnection, endpoint: &Endpoint) -> Result<(), StoreError> {
+pub(super) async fn save(connection: &mut Connection, endpoint: &Endpoint) -> Result<(), StoreError> {
     let record = to_json(endpoint)?;
-    sqlx::query("insert or replace into endpoints values (?, ?, ?, ?)")
+    connection
+        .query(
+            "insert into endpoints (id, project, room, record) \
+             values ($1, $2, $3, $4) \
+             on conflict (id) do update set project = excluded.project, room = excluded.room, record = excluded.record",
+        )
         .bind(endpoint.id.to_string())
         .bind(endpoint.project.to_string())
-        .bind(endpoint.room())
+        .bind(i64::from(endpoint.room()))
         .bind(record)
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
+        .run()
+        .await?;
     Ok(())
 }

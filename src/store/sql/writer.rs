@@ -3,10 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::rows::unavailable;
+use super::engine::Connection;
 use crate::store::StoreError;
 use crate::store::held::hold;
 
@@ -20,7 +19,7 @@ const LONGEST_LINE: usize = 4096;
 pub(super) type Step<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
 
 /// A write with nothing to tell, which can be held back.
-pub(super) type Write = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, ()> + Send>;
+pub(super) type Write = Box<dyn for<'c> FnOnce(&'c mut Connection) -> Step<'c, ()> + Send>;
 
 /// Sends operations to the writing task.
 #[derive(Debug, Clone)]
@@ -30,9 +29,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the writing task; it ends when the last sender is gone.
-    pub(super) fn start(connection: SqliteConnection) -> Self {
+    pub(super) fn start(link: impl Link) -> Self {
         let (line, operations) = mpsc::channel(LONGEST_LINE);
-        tokio::spawn(write(connection, operations));
+        tokio::spawn(write(link, operations));
         Self { line }
     }
 
@@ -41,7 +40,7 @@ impl Writer {
     pub(super) async fn run<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, T> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> Step<'c, T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let entry = Entry { operation: Some(operation), result: None, reply };
@@ -53,7 +52,7 @@ impl Writer {
     /// The same for a write that has nothing to tell: held back where writes are.
     pub(super) async fn write<F>(&self, operation: F) -> Result<(), StoreError>
     where
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, ()> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> Step<'c, ()> + Send + 'static,
     {
         match hold::<Write>(Box::new(operation)) {
             Ok(()) => Ok(()),
@@ -65,35 +64,61 @@ impl Writer {
     pub(super) async fn write_all(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         self.run(move |connection| {
             Box::pin(async move {
-                statement(connection, "savepoint held").await?;
+                connection.query("savepoint held").run().await?;
                 for write in writes {
                     if let Err(refusal) = write(&mut *connection).await {
-                        statement(connection, "rollback to held").await?;
-                        statement(connection, "release held").await?;
+                        connection.query("rollback to held").run().await?;
+                        connection.query("release held").run().await?;
                         return Err(refusal);
                     }
                 }
-                statement(connection, "release held").await
+                connection.query("release held").run().await?;
+                Ok(())
             })
         })
         .await
     }
 }
 
-async fn statement(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreError> {
-    sqlx::query(sql).execute(connection).await.map_err(unavailable)?;
-    Ok(())
+/// The one connection that writes: how its transactions begin and end.
+pub(in crate::store) trait Link: Send + 'static {
+    /// Begins a transaction in which nobody else writes.
+    fn begin(&mut self) -> impl Future<Output = Result<&mut Connection, StoreError>> + Send;
+
+    /// Makes it durable.
+    fn commit(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Undoes it.
+    fn abandon(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Returns when an idle connection should be tended.
+    fn idle(&self) -> impl Future<Output = ()> + Send;
+
+    /// Looks after it while nobody writes.
+    fn tend(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Ends in good order.
+    fn close(self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-async fn write(mut connection: SqliteConnection, mut operations: mpsc::Receiver<Box<dyn Pending>>) {
-    while let Some(first) = operations.recv().await {
+async fn write(mut link: impl Link, mut operations: mpsc::Receiver<Box<dyn Pending>>) {
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = operations.recv() => next,
+            () = link.idle() => {
+                link.tend().await;
+                continue;
+            }
+        };
+        let Some(first) = next else { break };
         let mut batch = vec![first];
         while batch.len() < LARGEST_BATCH
             && let Ok(next) = operations.try_recv()
         {
             batch.push(next);
         }
-        let outcome = commit(&mut connection, &mut batch).await;
+        let outcome = commit(&mut link, &mut batch).await;
         if let Err(error) = &outcome {
             tracing::error!(operations = batch.len(), %error, "a batch of writes was rolled back");
         }
@@ -101,19 +126,26 @@ async fn write(mut connection: SqliteConnection, mut operations: mpsc::Receiver<
             operation.finish(&outcome);
         }
     }
-    if let Err(error) = connection.close().await {
+    if let Err(error) = link.close().await {
         tracing::warn!(%error, "the store did not close cleanly");
     }
 }
 
 /// One transaction for the whole batch.
-async fn commit(connection: &mut SqliteConnection, batch: &mut [Box<dyn Pending>]) -> Result<(), String> {
-    let mut transaction =
-        connection.begin_with("begin immediate").await.map_err(|error| error.to_string())?;
+async fn commit(link: &mut impl Link, batch: &mut [Box<dyn Pending>]) -> Result<(), String> {
+    let connection = link.begin().await.map_err(why)?;
     for operation in batch {
-        operation.run(&mut transaction).await?;
+        if let Err(error) = operation.run(&mut *connection).await {
+            link.abandon().await;
+            return Err(error);
+        }
     }
-    transaction.commit().await.map_err(|error| error.to_string())
+    link.commit().await.map_err(why)
+}
+
+/// Without what the error that is made of it says again.
+fn why(error: StoreError) -> String {
+    if let StoreError::Unavailable(why) = error { why } else { error.to_string() }
 }
 
 /// An operation whose types are forgotten.
@@ -121,7 +153,7 @@ trait Pending: Send {
     /// Fails only if the database does.
     fn run<'c>(
         &'c mut self,
-        connection: &'c mut SqliteConnection,
+        connection: &'c mut Connection,
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'c>>;
 
     /// Answers whoever waits.
@@ -137,11 +169,11 @@ struct Entry<T, F> {
 impl<T, F> Pending for Entry<T, F>
 where
     T: Send + 'static,
-    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Step<'c, T> + Send + 'static,
+    F: for<'c> FnOnce(&'c mut Connection) -> Step<'c, T> + Send + 'static,
 {
     fn run<'c>(
         &'c mut self,
-        connection: &'c mut SqliteConnection,
+        connection: &'c mut Connection,
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'c>> {
         Box::pin(async move {
             let Some(operation) = self.operation.take() else { return Ok(()) };
