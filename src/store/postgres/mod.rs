@@ -3,6 +3,8 @@
 //! whoever takes over raises: one that lost both unawares cannot write any more.
 
 mod link;
+#[cfg(test)]
+mod lossy;
 mod open;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::lossy::LossyWay;
 use super::{open, open_beside};
 use crate::domain::id::VideoId;
 use crate::domain::job::Job;
@@ -69,10 +70,22 @@ async fn a_server_that_was_superseded_writes_no_more_and_knows_it() {
     assert!(store.unfinished().await.unwrap().is_empty());
 }
 
-/// The trigger runs while the commit does, and ends the connection before the answer is sent: the transaction is undone.
-/// Written so that the caller cannot tell it from one whose answer alone was lost.
 #[tokio::test]
-async fn a_commit_without_an_answer_is_told_as_what_became_of_it() {
+async fn a_commit_that_happened_is_told_so_though_its_answer_was_lost() {
+    let database = Database::new();
+    let way = LossyWay::to(&database);
+    let store = open(&way.url()).await.unwrap();
+    way.lose_the_answer_to_a_commit();
+    let job = sample::job(1, 1000);
+    store.admit(admission(&job)).await.unwrap();
+    assert!(way.has_lost_it());
+    assert!(has(&store, job.id).await);
+}
+
+/// The trigger ends the connection while the commit runs, so the transaction is undone: the caller sees no more of it than
+/// of one whose answer alone was lost.
+#[tokio::test]
+async fn a_commit_that_did_not_happen_is_told_so_though_no_answer_came() {
     let (database, store) = history::postgres().await;
     database.statement(
         "create function cut() returns trigger language plpgsql as $$

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -81,7 +80,7 @@ async fn kill_at_random(
     ];
     let variables = [&own, variables].concat();
     let mut server = start(folder, &variables);
-    let mut workers: Vec<Child> = (0..WORKERS).map(|name| worker::start(folder, name)).collect();
+    let mut workers: Vec<worker::Running> = (0..WORKERS).map(|name| worker::start(folder, name)).collect();
     let load = Arc::new(Load { key: server.key(), ..Load::new(&server.base) });
     let clients: Vec<_> =
         (0..CLIENTS).map(|_| tokio::spawn(Arc::clone(&load).submit_until_stopped())).collect();
@@ -92,8 +91,7 @@ async fn kill_at_random(
         let targets = WORKERS + 2 + database.map_or(0, |_| 4);
         let target = (SystemRandom.fraction() * targets as f64) as usize;
         if let Some(worker) = workers.get_mut(target) {
-            worker.kill().unwrap();
-            worker.wait().unwrap();
+            worker.kill();
             *worker = worker::start(folder, target);
             workers_killed += 1;
         } else if let Some(database) = database.filter(|_| target >= WORKERS + 4) {
@@ -115,8 +113,7 @@ async fn kill_at_random(
         client.await.unwrap();
     }
     for worker in &mut workers {
-        worker.kill().unwrap();
-        worker.wait().unwrap();
+        worker.kill();
     }
     let killed = format!(
         "{servers_killed} servers, {workers_killed} workers and {databases_killed} databases killed, \

@@ -32,16 +32,34 @@ const NAME: &str = "CRASH_TEST_WORKER";
 /// Before it tries again what the server did not answer.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// A running worker; it ends with the test, also one that fails.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
 /// Starts one; it looks for the server in `folder`.
-pub(crate) fn start(folder: &Path, name: usize) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+pub(crate) fn start(folder: &Path, name: usize) -> Running {
+    let child = Command::new(std::env::current_exe().unwrap())
         .args(["crash::worker::main_of_a_worker", "--exact", "--nocapture"])
         .env(FOLDER, folder)
         .env(NAME, format!("worker-{name}"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .spawn();
+    Running(child.unwrap())
 }
 
 /// Writes down where the server is, whole or not at all.
