@@ -87,7 +87,13 @@ async fn kill_at_random(
 
     let (mut servers_killed, mut workers_killed, mut databases_killed, mut cuts) = (0, 0, 0, 0);
     while servers_killed + workers_killed + databases_killed + cuts < kills {
-        load.wait_for_ends(1 + (SystemRandom.fraction() * MOST_ENDS) as usize).await;
+        let enough = load.ends.load(Ordering::Relaxed) + 1 + (SystemRandom.fraction() * MOST_ENDS) as usize;
+        let deadline = Instant::now() + PATIENCE;
+        while load.ends.load(Ordering::Relaxed) < enough {
+            assert!(Instant::now() < deadline, "jobs no longer end");
+            load.revive(&mut server, folder, &variables);
+            tokio::time::sleep(ASK_EVERY).await;
+        }
         let targets = WORKERS + 2 + database.map_or(0, |_| 4);
         let target = (SystemRandom.fraction() * targets as f64) as usize;
         if let Some(worker) = workers.get_mut(target) {
@@ -110,6 +116,10 @@ async fn kill_at_random(
     }
     load.stopped.store(true, Ordering::Relaxed);
     for client in clients {
+        while !client.is_finished() {
+            load.revive(&mut server, folder, &variables);
+            tokio::time::sleep(ASK_EVERY).await;
+        }
         client.await.unwrap();
     }
     for worker in &mut workers {
@@ -216,12 +226,12 @@ impl Load {
         }
     }
 
-    async fn wait_for_ends(&self, more: usize) {
-        let enough = self.ends.load(Ordering::Relaxed) + more;
-        let deadline = Instant::now() + PATIENCE;
-        while self.ends.load(Ordering::Relaxed) < enough {
-            assert!(Instant::now() < deadline, "jobs no longer end");
-            tokio::time::sleep(ASK_EVERY).await;
+    /// Starts a server again that ended by itself, as whatever keeps services does: it may, once its database was away for
+    /// longer than it keeps clients waiting for the truth.
+    fn revive(&self, server: &mut Program, folder: &Path, variables: &[(&str, &str)]) {
+        if server.has_ended() {
+            *server = start(folder, variables);
+            self.moved_to(&server.base);
         }
     }
 
