@@ -1,6 +1,6 @@
 //! What the store keeps for webhooks: receivers, and what is on its way to them.
 
-use super::Pending;
+use super::{Order, Pending};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{DeliveryId, EndpointId, EventId, ProjectId, VideoId};
 use crate::domain::webhook::{
@@ -55,7 +55,7 @@ pub trait DeliveryStore: Send + Sync {
 
     fn delivery(&self, project: ProjectId, delivery: DeliveryId) -> Pending<'_, Option<Delivery>>;
 
-    /// A page of a project's deliveries, newest first.
+    /// A page of a project's deliveries.
     fn deliveries(&self, project: ProjectId, query: DeliveryQuery) -> Pending<'_, DeliveryPage>;
 
     /// Makes it due at that moment, whatever became of it.
@@ -80,6 +80,7 @@ pub struct Claim {
 /// Which deliveries to list; an absent condition holds for all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeliveryQuery {
+    pub order: Order,
     pub endpoint: Option<EndpointId>,
     pub video: Option<VideoId>,
     pub state: Option<DeliveryState>,
@@ -102,6 +103,9 @@ impl DeliveryQuery {
         self.endpoint.is_none_or(|endpoint| delivery.endpoint() == Some(endpoint))
             && self.video.is_none_or(|video| delivery.video == Some(video))
             && self.state.is_none_or(|state| delivery.state == state)
-            && self.after.is_none_or(|after| delivery.id < after)
+            && self.after.is_none_or(|after| match self.order {
+                Order::Newest => delivery.id < after,
+                Order::Oldest => delivery.id > after,
+            })
     }
 }

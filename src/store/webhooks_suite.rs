@@ -191,15 +191,48 @@ history::every_store! {
 /// One operation of a random history; small numbers make the operations meet.
 #[derive(Debug, Clone)]
 enum Operation {
-    Endpoint { owner: u64, number: u64 },
-    Switch { owner: u64, number: u64, on: bool },
-    Remove { owner: u64, number: u64 },
-    Add { owner: u64, number: u64, event: u64, receiver: u64 },
-    Claim { limit: u32, lease: u64 },
-    Record { number: u64, verdict: u8 },
-    Redeliver { owner: u64, number: u64 },
-    Page { owner: u64, receiver: Option<u64>, after: Option<u64>, state: Option<usize>, limit: u32 },
-    Forget { before: u64 },
+    Endpoint {
+        owner: u64,
+        number: u64,
+    },
+    Switch {
+        owner: u64,
+        number: u64,
+        on: bool,
+    },
+    Remove {
+        owner: u64,
+        number: u64,
+    },
+    Add {
+        owner: u64,
+        number: u64,
+        event: u64,
+        receiver: u64,
+    },
+    Claim {
+        limit: u32,
+        lease: u64,
+    },
+    Record {
+        number: u64,
+        verdict: u8,
+    },
+    Redeliver {
+        owner: u64,
+        number: u64,
+    },
+    Page {
+        owner: u64,
+        receiver: Option<u64>,
+        after: Option<u64>,
+        state: Option<usize>,
+        newest: bool,
+        limit: u32,
+    },
+    Forget {
+        before: u64,
+    },
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -217,8 +250,10 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => (1u32..6, 1u64..8).prop_map(|(limit, lease)| Operation::Claim { limit, lease }),
         4 => (delivery(), 0u8..8).prop_map(|(number, verdict)| Operation::Record { number, verdict }),
         1 => (owner(), delivery()).prop_map(|(owner, number)| Operation::Redeliver { owner, number }),
-        1 => (owner(), of(number()), of(delivery()), of(0usize..4), 1u32..4).prop_map(
-            |(owner, receiver, after, state, limit)| Operation::Page { owner, receiver, after, state, limit }
+        1 => (owner(), of(number()), of(delivery()), of(0usize..4), any::<bool>(), 1u32..4).prop_map(
+            |(owner, receiver, after, state, newest, limit)| {
+                Operation::Page { owner, receiver, after, state, newest, limit }
+            }
         ),
         1 => (1990u64..2006).prop_map(|before| Operation::Forget { before }),
     ]
@@ -273,8 +308,9 @@ async fn perform(store: &dyn Store, operation: &Operation, at: u64) -> String {
         Operation::Redeliver { owner, number } => {
             told(store.redeliver(project(owner), delivery_id(number), UnixMillis(at)).await)
         }
-        Operation::Page { owner, receiver, after, state, limit } => {
+        Operation::Page { owner, receiver, after, state, newest, limit } => {
             let query = DeliveryQuery {
+                order: if newest { Order::Newest } else { Order::Oldest },
                 endpoint: receiver.map(endpoint_id),
                 video: None,
                 state: state.map(|state| DeliveryState::ALL[state]),

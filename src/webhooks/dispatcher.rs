@@ -35,7 +35,7 @@ const POLL: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Ended deliveries can be read and repeated for so long.
-const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How often old deliveries are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);

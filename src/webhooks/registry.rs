@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::courier::Courier;
-use super::dispatcher::NewDelivery;
+use super::dispatcher::{KEEP, NewDelivery};
 use super::error::WebhookError;
 use super::message;
 use super::secret::SigningSecret;
+use crate::domain::clock::UnixMillis;
 use crate::domain::event::EventKind;
 use crate::domain::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::domain::webhook::{
@@ -189,7 +190,13 @@ impl Webhooks {
         self.courier.attempt(&delivery, false).await
     }
 
-    /// Newest first.
+    /// Whether a list of the project's deliveries can go on behind this one: it is in it, or so old that it is forgotten.
+    pub async fn can_go_on_behind(&self, project: ProjectId, id: DeliveryId) -> Result<bool, WebhookError> {
+        let forgotten = self.courier.clock.now().since(UnixMillis(id.unix_millis())) > KEEP;
+        Ok(forgotten || self.courier.store.delivery(project, id).await?.is_some())
+    }
+
+    /// A page of the project's deliveries.
     pub async fn deliveries(
         &self,
         project: ProjectId,

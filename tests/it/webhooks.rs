@@ -178,3 +178,32 @@ async fn endpoints_come_in_pages_as_everything_does() {
     let seen = app.stranger().await.get(&format!("{ENDPOINTS}?after={}", made[1])).await.error();
     assert_eq!(seen, (400, "invalid_value".to_owned(), Some("after".to_owned())), "it was never theirs");
 }
+
+#[tokio::test]
+async fn deliveries_are_listed_in_both_orders_and_behind_known_ones_only() {
+    let sink = Sink::of_statuses(&[204]).await;
+    let app = app_reaching(&[sink.port]).await;
+    let client = app.client();
+    let endpoint = register(&client, &sink).await["id"].as_str().unwrap().to_owned();
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(client.post_empty(&format!("{ENDPOINTS}/{endpoint}/test")).await.id());
+    }
+    made.sort();
+    let log = "/v1/webhook_deliveries";
+    let ids = async |query: &str| -> Vec<String> {
+        let page = client.get(&format!("{log}?{query}")).await.json();
+        page["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids("order=asc").await, made);
+    assert_eq!(ids("").await, made.iter().rev().cloned().collect::<Vec<_>>());
+    assert_eq!(ids(&format!("order=asc&limit=1&after={}", made[0])).await, made[1..2]);
+    assert_eq!(ids(&format!("after={}", made[1])).await, made[..1]);
+    let foreign = app.stranger().await.get(&format!("{log}?after={}", made[0])).await.error();
+    assert_eq!(foreign, (400, "invalid_value".to_owned(), Some("after".to_owned())));
+    assert_eq!(
+        ids("after=wd_00000000000070008000000000000000").await,
+        [""; 0],
+        "so old that it is forgotten"
+    );
+}

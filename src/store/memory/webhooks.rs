@@ -9,7 +9,9 @@ use crate::domain::webhook::{
     Attempt, CallbackSecrets, Delivery, Endpoint, EndpointChange, MAX_IN_FLIGHT, MAX_OF_PROJECT, Verdict,
 };
 use crate::store::query::cut;
-use crate::store::{Claim, DeliveryPage, DeliveryQuery, DeliveryStore, EndpointStore, Pending, StoreError};
+use crate::store::{
+    Claim, DeliveryPage, DeliveryQuery, DeliveryStore, EndpointStore, Order, Pending, StoreError,
+};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tables {
@@ -135,10 +137,14 @@ impl DeliveryStore for Memory {
 
     fn deliveries(&self, project: ProjectId, query: DeliveryQuery) -> Pending<'_, DeliveryPage> {
         self.run(|tables| {
-            let mine = tables.webhooks.deliveries.values().rev();
-            let mine = mine.filter(|delivery| delivery.project == project && query.accepts(delivery));
-            let mine = mine.take(query.limit as usize + 1).cloned().collect();
-            let (deliveries, has_more) = cut(mine, query.limit);
+            let mine = |delivery: &&Delivery| delivery.project == project && query.accepts(delivery);
+            let all = tables.webhooks.deliveries.values();
+            let most = query.limit as usize + 1;
+            let page = match query.order {
+                Order::Newest => all.rev().filter(mine).take(most).cloned().collect(),
+                Order::Oldest => all.filter(mine).take(most).cloned().collect(),
+            };
+            let (deliveries, has_more) = cut(page, query.limit);
             Ok(DeliveryPage { deliveries, has_more })
         })
     }

@@ -1,5 +1,6 @@
 //! Deliveries in SQL.
 
+use super::conditions::Conditions;
 use super::engine::Connection;
 use super::rows::{all, json, to_json};
 use super::{SqlStore, endpoints};
@@ -95,21 +96,21 @@ impl DeliveryStore for SqlStore {
 
     fn deliveries(&self, project: ProjectId, query: DeliveryQuery) -> Pending<'_, DeliveryPage> {
         Box::pin(async move {
+            let mut sql = Conditions::new("select record from deliveries where project = ");
+            sql.value(project.to_string());
+            if let Some(endpoint) = query.endpoint {
+                sql.push(" and endpoint = ").value(endpoint.to_string());
+            }
+            if let Some(video) = query.video {
+                sql.push(" and video = ").value(video.to_string());
+            }
+            if let Some(state) = query.state {
+                sql.push(" and state = ").value(state.as_str());
+            }
+            sql.behind(query.order, query.after);
+            sql.page_by_id(query.order, query.limit);
             let mut reader = self.readers.acquire().await?;
-            let rows = reader
-                .query(
-                    "select record from deliveries where project = $1 and ($2 is null or endpoint = $2)
-                 and ($3 is null or video = $3) and ($4 is null or state = $4) and ($5 is null or id < $5)
-                 order by id desc limit $6",
-                )
-                .bind(project.to_string())
-                .bind(query.endpoint.map(|endpoint| endpoint.to_string()))
-                .bind(query.video.map(|video| video.to_string()))
-                .bind(query.state.map(|state| state.as_str()))
-                .bind(query.after.map(|after| after.to_string()))
-                .bind(i64::from(query.limit) + 1)
-                .all()
-                .await?;
+            let rows = reader.conditional(sql).all().await?;
             let (deliveries, has_more) = cut(all(&rows, |row| json(row, "record"))?, query.limit);
             Ok(DeliveryPage { deliveries, has_more })
         })

@@ -6,7 +6,7 @@ use super::id;
 use crate::api::auth::{Caller, ReadWebhooks, WriteWebhooks};
 use crate::api::dto::{WebhookDeliveryList, WebhookDeliveryObject};
 use crate::api::errors::ApiError;
-use crate::api::paging::Page;
+use crate::api::paging::{Page, unknown_after};
 use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::domain::webhook::DeliveryState;
@@ -41,8 +41,9 @@ pub(crate) async fn test_endpoint(
         ("state" = Option<String>, Query, description = "`pending`, `delivered`, `failed` or `exhausted`."),
         ("after" = Option<String>, Query, description = "The page begins behind this delivery."),
         ("limit" = Option<u32>, Query, minimum = 0, maximum = 100),
+        ("order" = Option<String>, Query, description = "`desc` (default) or `asc` by creation."),
     ),
-    responses((status = 200, description = "A page, newest first.", body = WebhookDeliveryList)),
+    responses((status = 200, description = "A page.", body = WebhookDeliveryList)),
 )]
 #[get("/v1/webhook_deliveries")]
 pub(crate) async fn list_deliveries(
@@ -57,12 +58,18 @@ pub(crate) async fn list_deliveries(
         DeliveryState::parse(name).ok_or_else(|| ApiError::invalid_value("state", message))
     });
     let query = DeliveryQuery {
+        order: page.order,
         endpoint: query.parsed("endpoint_id", "the id of an endpoint")?,
         video: query.parsed("video_id", "the id of a video")?,
         state: state.transpose()?,
         after: page.after,
         limit: page.limit,
     };
+    if let Some(after) = query.after
+        && !api.webhooks.can_go_on_behind(caller.scope().project, after).await?
+    {
+        return Err(unknown_after());
+    }
     let page = api.webhooks.deliveries(caller.scope().project, query).await?;
     Ok(HttpResponse::Ok().json(WebhookDeliveryList::new(&page.deliveries, page.has_more)))
 }
