@@ -65,8 +65,7 @@ impl Scheduler {
             let work = self.inner.work.notified();
             let inner = Arc::clone(&self.inner);
             let attempt = self.inner.moves.spawn(async move { inner.hand_out(worker).await });
-            let answer = attempt.await.map_err(|_| SchedulerError::StaleLease)??;
-            let (answer, urgent) = answer;
+            let (answer, urgent) = attempt.await.map_err(|_| SchedulerError::StaleLease)??;
             if urgent || answer.lease.is_some() {
                 return Ok(answer);
             }

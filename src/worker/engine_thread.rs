@@ -118,24 +118,24 @@ impl EngineThread {
 
     /// Loads a model before it is asked for. A failure is logged here and met again by the first job.
     pub(super) async fn load(&self, model: ModelId) -> Result<Result<(), Failure>, EngineGone> {
-        let (done, loaded) = oneshot::channel();
-        self.commands.send(Command::Load(model, done)).map_err(|_| EngineGone)?;
-        loaded.await.map_err(|_| EngineGone)
+        self.ask(|done| Command::Load(model, done)).await
     }
 
     /// Lets a model go: the device has the memory back that no other model in it needs.
     pub(super) async fn unload(&self, model: ModelId) -> Result<Result<(), Failure>, EngineGone> {
-        let (done, unloaded) = oneshot::channel();
-        self.commands.send(Command::Unload(model, done)).map_err(|_| EngineGone)?;
-        unloaded.await.map_err(|_| EngineGone)
+        self.ask(|done| Command::Unload(model, done)).await
     }
 
     /// Makes one video.
     pub(super) async fn make(&self, work: Work) -> Result<Result<Made, Failure>, EngineGone> {
-        let (done, made) = oneshot::channel();
-        let command = Command::Make(Box::new(work), Span::current(), done);
-        self.commands.send(command).map_err(|_| EngineGone)?;
-        made.await.map_err(|_| EngineGone)
+        self.ask(|done| Command::Make(Box::new(work), Span::current(), done)).await
+    }
+
+    /// Sends a command and waits for what becomes of it.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, EngineGone> {
+        let (done, answer) = oneshot::channel();
+        self.commands.send(command(done)).map_err(|_| EngineGone)?;
+        answer.await.map_err(|_| EngineGone)
     }
 
     /// The models in memory.

@@ -89,7 +89,7 @@ impl Publisher {
         let mp4 = video.finish().map_err(encoding)?;
         let dimensions = (spec.size.width(), spec.size.height());
         let mut files = vec![file(Variant::Video, mp4, dimensions, Some(frames), None)];
-        files.append(&mut pictures);
+        files.extend(pictures);
         Ok(files)
     }
 }

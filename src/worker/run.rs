@@ -233,9 +233,11 @@ impl Worker {
         let done = if !self.models.iter().any(|offered| offered.id == model) {
             Err(format!("this worker does not host {model}"))
         } else if order.resident {
-            let loaded = self.engine.load(model.clone()).await?.map_err(|failure| failure.message);
-            let whole = |()| self.engine.resident().contains(&model);
-            loaded.and_then(|loaded| whole(loaded).then_some(()).ok_or_else(|| SHORT_OF_MEMORY.to_owned()))
+            match self.engine.load(model.clone()).await? {
+                Ok(()) if self.engine.resident().contains(&model) => Ok(()),
+                Ok(()) => Err(SHORT_OF_MEMORY.to_owned()),
+                Err(failure) => Err(failure.message),
+            }
         } else {
             self.engine.unload(model).await?.map_err(|failure| failure.message)
         };

@@ -115,12 +115,13 @@ def save(state, out):
 def report(model, vae, stats, folder, device, dtype, out, count, rank, steps=30):
     """Samples held-out prompts, of one subject and of two, with guidance and asks the judge."""
     run_eager()
+    judge = load_judge(folder, device)
     for kind, two in (("teacher", 0.0), ("teacher2", 1.0)):
         prompts = held_out_prompts(count, two=two)
         videos = guided_videos(model, vae, stats, prompts, device, dtype, steps)
         n = min(12, count)
         sheet(list(videos[:n].numpy()), os.path.join(out, kind + ".png"), [p["text"] for p in prompts[:n]])
-        say(rank, kind + ":", scores(load_judge(folder, device), videos, prompts))
+        say(rank, kind + ":", scores(judge, videos, prompts))
 
 
 def guided_videos(model, vae, stats, prompts, device, dtype, steps):
