@@ -37,7 +37,7 @@ def capabilities():
     return dict(
         operations=["text_to_video", "image_to_video"], best_resolution="128p", resolutions=["128p"],
         aspect_ratios=["16:9", "9:16", "4:3", "3:4", "1:1"], default_num_steps=4, default_num_frames=33, min_frames=17,
-        max_frames=33, seconds=["1", "2"], default_seconds="2", attention_types=["sla", "original"],
+        max_frames=33, seconds=["1", "2"], default_seconds="2", attention_types=["sla", "sagesla", "original"],
         default_attention_type="sla", default_sla_topk=SLA_TOPK, default_sigma_max=80, default_image_sigma_max=80,
         prompt_languages=["en", "zh"], max_prompt_tokens=TEXT_LEN)
 
