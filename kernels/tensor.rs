@@ -169,6 +169,15 @@ impl Tensor {
         }
     }
 
+    /// The same floats in the format of the device's activations; itself if they are already.
+    pub fn to_activations(&self) -> Result<Self> {
+        match &self.storage {
+            Storage::Cpu(_) | Storage::CpuInt8(_) => Ok(self.clone()),
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(_) => crate::cuda::cast("to_activations", self, self.device().activations()),
+        }
+    }
+
     /// All elements of an int8 tensor on the host.
     pub fn to_i8(&self) -> Result<Vec<i8>> {
         match &self.storage {

@@ -1,6 +1,7 @@
-//! Heads of 128 channels have a kernel of their own on Hopper. Head lengths of the published models run on the tensor cores; any other up to 256 a warp a query.
+//! Heads of 128 channels have a kernel of their own on Hopper. Head lengths of the published models run on the tensor cores; any
+//! other up to 256 a warp a query. Float32 stays float32 (`cuda_f32.rs`).
 
-use super::NAME;
+use super::{NAME, cuda_f32};
 use crate::cuda::{Argument, Device, FlashHopper, Grid, empty, pointer};
 use crate::{DType, Error, Result, Tensor};
 
@@ -13,6 +14,9 @@ fn shared(head_length: usize, queries: usize) -> usize {
 const LONGEST_HEAD: usize = 256;
 
 pub(super) fn attention(device: &Device, q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
+    if q.dtype() == DType::F32 {
+        return cuda_f32::attention(device, q, k, v, heads);
+    }
     let (queries, width, keys) = (q.dim(0), q.dim(1), k.dim(0));
     let head_length = width / heads;
     let out = empty(device, q.shape(), DType::BF16)?;

@@ -3,6 +3,7 @@
 // Grid: (query blocks, heads). Queries and outputs pass through memory once; every query block reads keys and values
 // again, from the L2 cache.
 #include "flash.cuh"
+#include "reduce.cuh"
 
 #define ATTENTION_PARAMETERS                                                                                         \
     const bf16 *q, const bf16 *k, const bf16 *v, bf16 *out, int queries, int keys, int width, int head_length, float scale
@@ -31,4 +32,17 @@ extern "C" __global__ void __launch_bounds__(128) attention_any(ATTENTION_PARAME
     auto in_order = [](int n) { return n; };
     plain_attention(q + offset, k + offset, v + offset, out + offset, shape, head_length, keys, in_order, NoBias{},
                     query);
+}
+
+// softmax over the first `columns` of rows of `row_length` float32, in place; one block a row.
+extern "C" __global__ void __launch_bounds__(256) attention_softmax_f32(float* scores, int columns, int row_length) {
+    __shared__ float scratch[32];
+    float* row = scores + (long long)blockIdx.x * row_length;
+    float top = -INFINITY;
+    for (int i = threadIdx.x; i < columns; i += blockDim.x) top = fmaxf(top, row[i]);
+    top = block_max(top, scratch);
+    float sum = 0.0f;
+    for (int i = threadIdx.x; i < columns; i += blockDim.x) sum += row[i] = expf(row[i] - top);
+    const float factor = 1.0f / block_sum(sum, scratch);
+    for (int i = threadIdx.x; i < columns; i += blockDim.x) row[i] *= factor;
 }

@@ -4,6 +4,8 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cuda")]
+mod cuda_f32;
+#[cfg(feature = "cuda")]
 #[cfg(test)]
 mod test;
 
@@ -11,7 +13,11 @@ use crate::{Device, Error, Result, Tensor};
 
 const NAME: &str = "attention";
 
-/// `q` `[queries, d]`, `k` and `v` `[keys, d]`, `d = heads · head dim` with heads side by side; gives `[queries, d]`.
+/// Bytes of scores that a GPU holds at once in float32 attention, unless one query of all heads has more.
+pub const FLOAT_SCORES: usize = 16 << 20;
+
+/// `q` `[queries, d]`, `k` and `v` `[keys, d]`, all of one format, `d = heads · head dim` with heads side by side; gives
+/// `[queries, d]` in that format.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
     let [_, width] = q.axes(NAME, "q")?;
     let [keys, _] = k.axes(NAME, "k")?;

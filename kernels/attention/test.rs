@@ -5,6 +5,8 @@ use crate::cuda::testing::{Gpu, Work};
 
 /// Weights rounded to bfloat16 before they meet the values.
 const BOUND: f64 = 6e-3;
+/// Sums in another order.
+const UNROUNDED: f64 = 1e-5;
 
 #[test]
 fn cuda_agrees_with_the_definition() {
@@ -30,6 +32,28 @@ fn cuda_agrees_with_the_definition() {
             let case = format!("{queries}x{keys}, {heads} heads of {head}, {kernels}");
             gpu.check(&case, &cpu, &cuda, BOUND);
         }
+    }
+}
+
+#[test]
+fn float32_stays_float32() {
+    let Some(mut gpu) = Gpu::for_test("attention, float32") else { return };
+    // The last in several turns.
+    let cases = [
+        (1, 1, 1, 128),
+        (5, 3, 2, 16),
+        (70, 65, 2, 64),
+        (1008, 1008, 2, 128),
+        (64, 63, 3, 40),
+        (4100, 3001, 2, 8),
+    ];
+    for (queries, keys, heads, head) in cases {
+        let q = gpu.float(&[queries, heads * head], 2.0);
+        let k = gpu.float(&[keys, heads * head], 2.0);
+        let v = gpu.float(&[keys, heads * head], 1.0);
+        let cpu = attention(&q.cpu, &k.cpu, &v.cpu, heads).unwrap();
+        let cuda = attention(&q.cuda, &k.cuda, &v.cuda, heads).unwrap();
+        gpu.check(&format!("{queries}x{keys}, {heads} heads of {head}"), &cpu, &cuda, UNROUNDED);
     }
 }
 

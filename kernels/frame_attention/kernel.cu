@@ -1,5 +1,6 @@
 // frame_attention: the softmax between the two matrix products of one frame's attention.
 #include "convert.cuh"
+#include "reduce.cuh"
 
 constexpr float LOG2E = 1.4426950408889634f;
 
@@ -11,21 +12,11 @@ extern "C" __global__ void __launch_bounds__(256) frame_attention_softmax(const 
     const float* from = scores + row * row_length;
     float top = -INFINITY;
     for (int i = threadIdx.x; i < columns; i += blockDim.x) top = fmaxf(top, from[i]);
-#pragma unroll
-    for (int step = 16; step > 0; step >>= 1) top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, step));
-    if ((threadIdx.x & 31) == 0) scratch[threadIdx.x >> 5] = top;
-    __syncthreads();
-    for (int i = 0; i < (int)(blockDim.x >> 5); ++i) top = fmaxf(top, scratch[i]);
-    __syncthreads();
+    top = block_max(top, scratch);
     const float factor = scale * LOG2E;
     float sum = 0.0f;
     for (int i = threadIdx.x; i < columns; i += blockDim.x) sum += exp2_fast((from[i] - top) * factor);
-#pragma unroll
-    for (int step = 16; step > 0; step >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-    if ((threadIdx.x & 31) == 0) scratch[threadIdx.x >> 5] = sum;
-    __syncthreads();
-    sum = 0.0f;
-    for (int i = 0; i < (int)(blockDim.x >> 5); ++i) sum += scratch[i];
+    sum = block_sum(sum, scratch);
     for (int i = threadIdx.x; i < columns; i += blockDim.x)
         out[row * row_length + i] = from_float<bf16>(exp2_fast((from[i] - top) * factor) / sum);
 }

@@ -29,3 +29,13 @@ __device__ __forceinline__ float block_sum(float x, float* scratch) {
     __syncthreads();
     return warp_sum(lane < warps ? scratch[lane] : 0.0f);
 }
+
+// The same with the largest number.
+__device__ __forceinline__ float block_max(float x, float* scratch) {
+    x = warp_max(x);
+    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+    __syncthreads();
+    if (lane == 0) scratch[warp] = x;
+    __syncthreads();
+    return warp_max(lane < warps ? scratch[lane] : -INFINITY);
+}

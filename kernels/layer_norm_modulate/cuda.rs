@@ -1,5 +1,5 @@
-//! The widths of the published models: a warp a row, held in registers. Any other, and rows of float32: a block a row, held in
-//! shared memory. Rows of e4m3 are made in the same pass where a row is a warp's.
+//! The widths of the published models: a warp a row, held in registers. Any other, and rows of float32, which stay float32 on
+//! their way into a plain layer: a block a row, held in shared memory. Rows of e4m3 are made in the same pass where a row is a warp's.
 
 use super::{Affine, NAME};
 use crate::cuda::{Argument, Device, Grid, cast, empty, pointer};
@@ -25,9 +25,11 @@ pub(super) fn layer_norm(
             values: empty(device, x.shape(), DType::F8E4M3)?,
             scale: empty(device, &[rows], DType::F32)?,
         },
+        (Format::Plain, _) if is_wide => Matrix::Plain(empty(device, x.shape(), DType::F32)?),
         _ => Matrix::Plain(empty(device, x.shape(), DType::BF16)?),
     };
     let (function, is_warp) = match (out.format(), width) {
+        _ if is_wide && format == Format::Plain => ("layer_norm_modulate_f32_of_f32", false),
         _ if is_wide => ("layer_norm_modulate_of_f32", false),
         (Format::Fp8, 1536) => ("layer_norm_modulate_fp8_1536", true),
         (Format::Fp8, _) => ("layer_norm_modulate_fp8_5120", true),

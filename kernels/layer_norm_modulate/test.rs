@@ -35,7 +35,9 @@ fn a_stream_in_float32_gives_rows_in_every_format() {
         let cpu = layer_norm_modulate(&cpu, &shift.cpu, &scale.cpu, 1e-6, Format::Plain).unwrap();
         let norm = |format| layer_norm_modulate(&cuda, &shift.cuda, &scale.cuda, 1e-6, format).unwrap();
         let plain = norm(Format::Plain);
-        gpu.check(&format!("{rows}x{width} of float32"), cpu.values(), plain.values(), BOUND);
+        // The mean of numbers near 1000 has no more digits.
+        gpu.check(&format!("{rows}x{width} of float32"), cpu.values(), plain.values(), 1e-3);
+        assert_eq!(plain.values().dtype(), DType::F32);
         for format in [Format::Int8, Format::Fp8] {
             assert_eq!(norm(format).format(), format);
         }

@@ -27,7 +27,9 @@ pub(super) fn linear(device: &Device, x: &Matrix, layer: &Linear, epilogue: Epil
         (Met::Plain { x, weight, bias }, Epilogue::GatedResidual { gate, residual }) => {
             add(device, &plain(device, x, weight, bias, Epilogue::None, x.dtype())?, Some(gate), residual)
         }
-        (Met::Plain { x, weight, bias }, epilogue) => plain(device, x, weight, bias, epilogue, x.dtype()),
+        (Met::Plain { x, weight, bias }, epilogue) => {
+            plain(device, x, weight, bias, epilogue, wider(x, weight))
+        }
         (Met::Fp8(fp8), Epilogue::GeluTanh) => gelu(device, &fp8.product(device, Epilogue::None)?),
         (Met::Fp8(fp8), epilogue) => fp8.product(device, epilogue),
         (Met::Int8(int8), epilogue) if int8.on_hopper(device) => int8.hopper(device, epilogue),
@@ -43,7 +45,7 @@ pub(super) fn linear(device: &Device, x: &Matrix, layer: &Linear, epilogue: Epil
 }
 
 /// `x·wᵀ + b` in float32; `x` is in the layer's format.
-pub(super) fn linear_f32(device: &Device, x: &Matrix, layer: &Linear) -> Result<Tensor> {
+fn linear_f32(device: &Device, x: &Matrix, layer: &Linear) -> Result<Tensor> {
     match Met::of(x, layer)? {
         Met::Plain { x, weight, bias } => plain(device, x, weight, bias, Epilogue::None, DType::F32),
         Met::Int8(_) | Met::Fp8(_) => cast(NAME, &linear(device, x, layer, Epilogue::None)?, DType::F32),
@@ -78,6 +80,11 @@ impl<'a> Met<'a> {
     }
 }
 
+/// The format of a product: a side in float32 is not rounded to meet the other.
+fn wider(x: &Tensor, weight: &Tensor) -> DType {
+    if weight.dtype() == DType::F32 { DType::F32 } else { x.dtype() }
+}
+
 /// `x·wᵀ + b` in the format `output`, with GELU or a plain residual where asked.
 fn plain(
     device: &Device,
@@ -88,7 +95,8 @@ fn plain(
     output: DType,
 ) -> Result<Tensor> {
     let (rows, inputs, outputs) = (x.dim(0), x.dim(1), weight.dim(0));
-    let dtype = x.dtype();
+    let dtype = wider(x, weight);
+    let x = &cast(NAME, x, dtype)?;
     let weight = cast(NAME, weight, dtype)?;
     let bias = bias.map(|bias| cast(NAME, bias, output)).transpose()?;
     let out = empty(device, &[rows, outputs], output)?;

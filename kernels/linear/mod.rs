@@ -93,7 +93,8 @@ impl Linear {
     }
 }
 
-/// `x` `[rows, inputs]`, plain or already in the layer's format; gives `[rows, outputs]`.
+/// `x` `[rows, inputs]`, plain or already in the layer's format; gives `[rows, outputs]`, in float32 where rows or plain weights
+/// are.
 pub fn linear(x: impl Into<Matrix>, layer: &Linear, epilogue: Epilogue) -> Result<Tensor> {
     let (x, rows) = checked(x.into(), layer)?;
     let outputs = layer.outputs();
@@ -109,16 +110,6 @@ pub fn linear(x: impl Into<Matrix>, layer: &Linear, epilogue: Epilogue) -> Resul
         Device::Cpu => cpu::linear(&x, layer, epilogue),
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => cuda::linear(&device, &x, layer, epilogue),
-    }
-}
-
-/// `x · Wᵀ + b` `[rows, outputs]` in float32 on every device.
-pub fn linear_f32(x: &Tensor, layer: &Linear) -> Result<Tensor> {
-    let (x, _) = checked(x.into(), layer)?;
-    match x.device() {
-        Device::Cpu => cpu::linear(&x, layer, Epilogue::None),
-        #[cfg(feature = "cuda")]
-        Device::Cuda(device) => cuda::linear_f32(&device, &x, layer),
     }
 }
 

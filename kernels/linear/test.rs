@@ -1,10 +1,10 @@
 //! cuda against cpu over small, odd, ragged and real shapes.
 
-use super::{Epilogue, Linear, linear, linear_f32, linear_gelu};
+use super::{Epilogue, Linear, linear, linear_gelu};
 use crate::cuda::testing::{Gpu, Pair, Work};
 use crate::quantize_fp8::quantize_fp8;
 use crate::quantize_int8::quantize_int8;
-use crate::{DType, Format, Matrix, Tensor};
+use crate::{DType, Device, Format, Matrix, Tensor};
 
 /// One rounding of the sum, one of what follows.
 const BOUND: f64 = 4e-3;
@@ -67,17 +67,43 @@ fn a_stream_in_float32_stays_float32() {
             let weight = Matrix::of(weight.clone(), format).unwrap();
             let layer = Linear::new(weight, Some(bias.clone())).unwrap();
             let epilogue = |epilogue| linear(x, &layer, epilogue).unwrap();
-            [
-                linear_f32(x, &layer).unwrap(),
-                epilogue(Epilogue::Residual(residual)),
-                epilogue(Epilogue::GatedResidual { gate, residual }),
-            ]
+            [epilogue(Epilogue::Residual(residual)), epilogue(Epilogue::GatedResidual { gate, residual })]
         };
         let cpu = run(&x.cpu, &weight.cpu, &bias.cpu, &gate.cpu, &residual.cpu);
         let cuda = run(&x.cuda, &weight.cuda, &bias.cuda, &gate.cuda, &residual.cuda);
-        for (name, (cpu, cuda)) in ["plain", "residual", "gated"].iter().zip(cpu.iter().zip(&cuda)) {
+        for (name, (cpu, cuda)) in ["residual", "gated"].iter().zip(cpu.iter().zip(&cuda)) {
             assert_eq!(cuda.dtype(), DType::F32);
             gpu.check(&format!("{rows}x{inputs}x{outputs} {format:?} {name}"), cpu, cuda, bound);
+        }
+    }
+}
+
+/// For the plain layers of narrow networks.
+#[test]
+fn a_side_in_float32_is_not_rounded() {
+    let Some(mut gpu) = Gpu::for_test("linear, a side in float32") else { return };
+    const UNROUNDED: f64 = 1e-5;
+    for [rows, inputs, outputs] in [[1, 8, 8], [3, 144, 13], [130, 256, 200], [1008, 768, 256]] {
+        let [x, weight, bias] = [(rows * inputs, 1.0), (outputs * inputs, 0.2), (outputs, 1.0)]
+            .map(|(count, reach)| gpu.numbers(count, reach).iter().map(|v| v + 1e-4).collect::<Vec<f32>>());
+        let run = |device: &Device, x_dtype, weight_dtype, epilogue| {
+            let tensor = |data: &Vec<f32>, shape: &[usize], dtype| {
+                Tensor::from_f32(data.clone(), shape, dtype, device).unwrap()
+            };
+            let weight = Matrix::Plain(tensor(&weight, &[outputs, inputs], weight_dtype));
+            let layer = Linear::new(weight, Some(tensor(&bias, &[outputs], DType::F32))).unwrap();
+            linear(&tensor(&x, &[rows, inputs], x_dtype), &layer, epilogue).unwrap()
+        };
+        for (name, epilogue) in [("plain", Epilogue::None), ("gelu", Epilogue::GeluTanh)] {
+            let cpu = run(&Device::Cpu, DType::F32, DType::F32, epilogue);
+            let cuda = run(gpu.device(), DType::F32, DType::F32, epilogue);
+            assert_eq!(cuda.dtype(), DType::F32);
+            gpu.check(&format!("{rows}x{inputs}x{outputs} {name}"), &cpu, &cuda, UNROUNDED);
+            for (x_dtype, weight_dtype) in [(DType::BF16, DType::F32), (DType::F32, DType::BF16)] {
+                let cuda = run(gpu.device(), x_dtype, weight_dtype, epilogue);
+                assert_eq!(cuda.dtype(), DType::F32);
+                gpu.check(&format!("{rows}x{inputs}x{outputs} {name} {x_dtype:?}"), &cpu, &cuda, BOUND);
+            }
         }
     }
 }

@@ -2,20 +2,27 @@
 
 use super::{NAME, Patch};
 use crate::cuda::{Argument, Device, Grid, cast, empty, pointer};
-use crate::{DType, Result, Tensor};
+use crate::{DType, Error, Result, Tensor};
 
-pub(super) fn patchify(device: &Device, parts: &[&Tensor], patch: Patch) -> Result<Tensor> {
+pub(super) fn patchify(device: &Device, parts: &[&Tensor], patch: Patch, dtype: DType) -> Result<Tensor> {
+    let function = match dtype {
+        DType::BF16 => "patchify",
+        DType::F32 => "patchify_f32",
+        other @ (DType::I8 | DType::U32 | DType::F8E4M3) => {
+            return Err(Error::argument(NAME, format!("tokens of {other:?}")));
+        }
+    };
     let [_, frames, height, width] = parts[0].axes(NAME, "parts")?;
     let volume: usize = patch.iter().product();
     let channels: usize = parts.iter().map(|part| part.dim(0)).sum();
     let (tokens, features) = (frames * height * width / volume, channels * volume);
-    let out = empty(device, &[tokens, features], DType::BF16)?;
+    let out = empty(device, &[tokens, features], dtype)?;
     let mut first = 0;
     for part in parts {
         let part = cast(NAME, part, DType::F32)?;
         let mut arguments = vec![
             pointer(NAME, &part, DType::F32)?,
-            pointer(NAME, &out, DType::BF16)?,
+            pointer(NAME, &out, dtype)?,
             Argument::long(tokens),
             Argument::int(part.dim(0)),
             Argument::int(first),
@@ -24,7 +31,7 @@ pub(super) fn patchify(device: &Device, parts: &[&Tensor], patch: Patch) -> Resu
         arguments.extend([frames, height, width].map(Argument::int));
         arguments.extend(patch.map(Argument::int));
         // SAFETY: the part is `[channels, frames, height, width]` float32 and fills its own columns of every token.
-        unsafe { device.launch("patchify/kernel", "patchify", Grid::elements(part.count()), &arguments)? };
+        unsafe { device.launch("patchify/kernel", function, Grid::elements(part.count()), &arguments)? };
         first += part.dim(0);
     }
     Ok(out)

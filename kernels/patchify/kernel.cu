@@ -25,8 +25,9 @@ __device__ __forceinline__ long long pixel(const Place& p, int channel, int fram
 }
 
 // Writes the `channels` of one part into features `first`·volume.. of every token of `features` numbers.
-extern "C" __global__ void patchify(const float* part, bf16* tokens, long long count, int channels, int first, int features,
-                                    int frames, int height, int width, int pt, int ph, int pw) {
+template <typename T>
+__device__ __forceinline__ void tokens_of(const float* part, T* tokens, long long count, int channels, int first, int features,
+                                          int frames, int height, int width, int pt, int ph, int pw) {
     const int volume = pt * ph * pw, mine = channels * volume;
     const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= count * mine) return;
@@ -34,8 +35,16 @@ extern "C" __global__ void patchify(const float* part, bf16* tokens, long long c
     const int feature = (int)(i % mine), channel = feature / volume;
     const Place p = place(token, feature % volume, height, width, pt, ph, pw);
     tokens[token * features + first * volume + feature] =
-        from_float<bf16>(part[pixel(p, channel, frames, height, width, pt, ph, pw)]);
+        from_float<T>(part[pixel(p, channel, frames, height, width, pt, ph, pw)]);
 }
+
+#define PATCHIFY(NAME, T)                                                                                            \
+    extern "C" __global__ void NAME(const float* part, T* tokens, long long count, int channels, int first,           \
+                                    int features, int frames, int height, int width, int pt, int ph, int pw) {        \
+        tokens_of(part, tokens, count, channels, first, features, frames, height, width, pt, ph, pw);                 \
+    }
+PATCHIFY(patchify, bf16)
+PATCHIFY(patchify_f32, float)
 
 extern "C" __global__ void unpatchify(const float* tokens, float* latent, long long count, int channels, int frames,
                                       int height, int width, int pt, int ph, int pw) {

@@ -8,16 +8,16 @@ mod cuda;
 #[cfg(test)]
 mod test;
 
-use crate::{Device, Error, Result, Tensor};
+use crate::{DType, Device, Error, Result, Tensor};
 
 const NAME: &str = "patchify";
 
 /// Latent pixels of a token: time, height, width.
 pub type Patch = [usize; 3];
 
-/// `parts` `[channels, T, H, W]` one after another along the channels; gives `[tokens, channels · patch]` in the
-/// activations' format.
-pub fn patchify(parts: &[&Tensor], patch: Patch) -> Result<Tensor> {
+/// `parts` `[channels, T, H, W]` one after another along the channels; gives `[tokens, channels · patch]` of `dtype` on a GPU,
+/// `F32` or `BF16`.
+pub fn patchify(parts: &[&Tensor], patch: Patch, dtype: DType) -> Result<Tensor> {
     let first = parts.first().ok_or_else(|| Error::argument(NAME, "no parts"))?;
     let [_, frames, height, width] = first.axes(NAME, "parts")?;
     for part in parts {
@@ -27,7 +27,7 @@ pub fn patchify(parts: &[&Tensor], patch: Patch) -> Result<Tensor> {
     match first.device() {
         Device::Cpu => cpu::patchify(parts, patch),
         #[cfg(feature = "cuda")]
-        Device::Cuda(device) => cuda::patchify(&device, parts, patch),
+        Device::Cuda(device) => cuda::patchify(&device, parts, patch, dtype),
     }
 }
 

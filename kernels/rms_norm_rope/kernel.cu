@@ -1,11 +1,12 @@
 // rms_norm_rope: norm over the whole row, then each head's adjacent pairs turned by the token's angles. Rows of the
-// published widths are a warp's and stay in its registers; any other is a block's and read twice.
+// published widths are a warp's and stay in its registers; any other is a block's and read twice. Of bfloat16 the norm is
+// rounded before it is turned, as it is published.
 #include "row.cuh"
 
 // cos, sin: [tokens, pairs], or null. `width` is even where they are given.
-extern "C" __global__ void __launch_bounds__(256) rms_norm_rope(const bf16* x, const float* weight, const float* cos,
-                                                                const float* sin, bf16* out, int width, int pairs,
-                                                                float epsilon) {
+template <typename T>
+__device__ __forceinline__ void norm_in_turns(const T* x, const float* weight, const float* cos, const float* sin, T* out,
+                                              int width, int pairs, float epsilon) {
     __shared__ float scratch[32];
     const long long token = blockIdx.x;
     x += token * width;
@@ -25,8 +26,9 @@ extern "C" __global__ void __launch_bounds__(256) rms_norm_rope(const bf16* x, c
     }
     const float factor = rsqrtf(block_sum(squares, scratch) / width + epsilon);
     auto turn = [&](float& a, float& b, int c) {
-        a = rounded(a * factor * weight[c]);
-        b = rounded(b * factor * weight[c + 1]);
+        a = a * factor * weight[c];
+        b = b * factor * weight[c + 1];
+        if (sizeof(T) < sizeof(float)) a = rounded(a), b = rounded(b);
         if (cos) {
             const int pair = (c >> 1) % pairs;
             const float turned = a * cos[pair] - b * sin[pair];
@@ -46,13 +48,25 @@ extern "C" __global__ void __launch_bounds__(256) rms_norm_rope(const bf16* x, c
         for (int c = threadIdx.x * 2; c < width; c += blockDim.x * 2) {
             float a = to_float(x[c]), b = to_float(x[c + 1]);
             turn(a, b, c);
-            out[c] = from_float<bf16>(a);
-            out[c + 1] = from_float<bf16>(b);
+            out[c] = from_float<T>(a);
+            out[c + 1] = from_float<T>(b);
         }
     } else {
         for (int c = threadIdx.x; c < width; c += blockDim.x)
-            out[c] = from_float<bf16>(to_float(x[c]) * factor * weight[c]);
+            out[c] = from_float<T>(to_float(x[c]) * factor * weight[c]);
     }
+}
+
+extern "C" __global__ void __launch_bounds__(256) rms_norm_rope(const bf16* x, const float* weight, const float* cos,
+                                                                const float* sin, bf16* out, int width, int pairs,
+                                                                float epsilon) {
+    norm_in_turns(x, weight, cos, sin, out, width, pairs, epsilon);
+}
+
+extern "C" __global__ void __launch_bounds__(256) rms_norm_rope_f32(const float* x, const float* weight, const float* cos,
+                                                                    const float* sin, float* out, int width, int pairs,
+                                                                    float epsilon) {
+    norm_in_turns(x, weight, cos, sin, out, width, pairs, epsilon);
 }
 
 // Rows of 256·CHUNKS elements, a warp each. Heads divide 256 elements and hold whole groups of eight, so that a lane turns

@@ -16,7 +16,7 @@ use crate::{Device, Error, Result, Tensor};
 const NAME: &str = "rms_norm_rope";
 
 /// `x` `[tokens, heads · head dim]`, `weight` `[heads · head dim]` float32; without a table nothing is rotated (the
-/// queries and keys of cross-attention). Gives the shape of `x`.
+/// queries and keys of cross-attention). Gives the shape and format of `x`.
 pub fn rms_norm_rope(x: &Tensor, weight: &Tensor, epsilon: f32, rope: Option<&RopeTable>) -> Result<Tensor> {
     let [tokens, width] = x.axes(NAME, "x")?;
     weight.check(NAME, "weight", &[width])?;

@@ -43,6 +43,8 @@ impl Attention {
         };
         let branch = branch
             .ok_or_else(|| EngineError::Request("these weights have no linear attention branch".into()))?;
+        // The sparse kinds have no kernels for the float32 of narrow networks.
+        let [q, k, v] = &[q.to_activations()?, k.to_activations()?, v.to_activations()?];
         let sparse = match self {
             Self::SageSla { .. } => sage_attention([q, k, v], heads, blocks, ratio)?,
             Self::Dense | Self::Sla { .. } => {

@@ -42,6 +42,8 @@ const FRAMES_PER_LATENT: usize = 4;
 pub const REMEMBERED_TEXTS: usize = 8;
 /// Pixels of a latent's side.
 const SIDE: usize = 8;
+/// Bytes of a float32.
+const FLOAT: usize = 4;
 /// Blocks of an int8 matrix.
 const INT8_BLOCK: usize = 128;
 /// Feature maps of many sizes leave holes between them, this part of what they take.
@@ -90,7 +92,7 @@ impl Workload {
             // Both halves' tensors are in one file; each half holds its own.
             PartKind::Encoder => self.half(architecture, "encoder"),
             PartKind::Decoder => self.half(architecture, "decoder"),
-            PartKind::Transformer => self.weights(&architecture.transformer_tensors()),
+            PartKind::Transformer => self.transformer_weights(architecture),
         };
         let mut source = model.source(network(kind, expert));
         if kind == PartKind::Transformer {
@@ -106,18 +108,25 @@ impl Workload {
     }
 
     fn weights(&self, tensors: &[ExpectedTensor]) -> u64 {
-        let bytes: u64 = tensors.iter().map(|tensor| self.held(tensor).next_multiple_of(GRAIN)).sum();
-        bytes.next_multiple_of(PAGE)
+        in_pages(tensors.iter().map(|tensor| self.held(tensor, self.element)))
     }
 
-    /// Bytes of one tensor on the device.
-    fn held(&self, tensor: &ExpectedTensor) -> u64 {
+    fn transformer_weights(&self, architecture: &Architecture) -> u64 {
+        let tensors = architecture.transformer_tensors();
+        let plain = if architecture.transformer.is_narrow() { FLOAT } else { self.element };
+        in_pages(tensors.iter().map(|tensor| {
+            self.held(tensor, if is_linear_branch(&tensor.name) { self.element } else { plain })
+        }))
+    }
+
+    /// Bytes of one tensor on the device, where a number of a plain layer has `plain`.
+    fn held(&self, tensor: &ExpectedTensor, plain: usize) -> u64 {
         let count = tensor.count() as u64;
         match tensor.kind {
             TensorKind::Weight if is_block_linear(&tensor.name) => {
-                count * self.linear.bytes_of_element(self.element) + self.scales(tensor)
+                count * self.linear.bytes_of_element(plain) + self.scales(tensor)
             }
-            TensorKind::Weight | TensorKind::Bias => count * self.element as u64,
+            TensorKind::Weight | TensorKind::Bias => count * plain as u64,
             TensorKind::Norm | TensorKind::Scale => count * 4,
             TensorKind::Int8 => count,
         }
@@ -172,12 +181,16 @@ impl Workload {
         let kept = match kind {
             PartKind::TextEncoder | PartKind::Encoder => 0,
             PartKind::Transformer | PartKind::Decoder => {
-                architecture.experts.len() * wan::text_keys(transformer, element)
+                architecture.experts.len() * wan::text_keys(transformer, self.linear, element)
             }
         };
         let texts = REMEMBERED_TEXTS * max_tokens * text_encoder.dim * element;
         (computed + holes + kept + texts) as u64
     }
+}
+
+fn in_pages(tensors: impl Iterator<Item = u64>) -> u64 {
+    tensors.map(|bytes| bytes.next_multiple_of(GRAIN)).sum::<u64>().next_multiple_of(PAGE)
 }
 
 fn network(kind: PartKind, expert: Expert) -> Network {
@@ -186,6 +199,11 @@ fn network(kind: PartKind, expert: Expert) -> Network {
         PartKind::Encoder | PartKind::Decoder => Network::Vae,
         PartKind::Transformer => Network::Transformer(expert),
     }
+}
+
+/// The sparse attention's own layer, which is in the format of activations.
+fn is_linear_branch(name: &str) -> bool {
+    name.contains(".local_attn.")
 }
 
 /// The matrices whose format is a choice: those inside the blocks.

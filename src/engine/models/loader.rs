@@ -16,16 +16,29 @@ pub(super) struct Loader<'a> {
     device: &'a Device,
     prefix: String,
     linear: LinearCompute,
+    /// Of plain linear layers.
+    plain: DType,
 }
 
 impl<'a> Loader<'a> {
     pub(super) fn new(source: &'a dyn WeightSource, device: &'a Device) -> Self {
-        Self { source, device, prefix: String::new(), linear: LinearCompute::Bf16 }
+        Self {
+            source,
+            device,
+            prefix: String::new(),
+            linear: LinearCompute::Bf16,
+            plain: device.activations(),
+        }
     }
 
     /// The same, but [`Self::block_linear`] brings floating weights into this format.
     pub(super) fn computing(self, linear: LinearCompute) -> Self {
         Self { linear, ..self }
+    }
+
+    /// The same, but plain linear layers are float32 on every device.
+    pub(super) fn in_float32(self) -> Self {
+        Self { plain: DType::F32, ..self }
     }
 
     /// What stands under `name`, which ends before the next dot.
@@ -55,7 +68,7 @@ impl<'a> Loader<'a> {
 
     /// `weight` and, if there is one, `bias`.
     pub(super) fn linear(&self, inputs: usize, outputs: usize) -> Result<Linear, EngineError> {
-        let weight = Matrix::Plain(self.tensor("weight", &[outputs, inputs])?);
+        let weight = Matrix::Plain(self.upload("weight", &[outputs, inputs], self.plain)?);
         self.with_bias(weight, outputs)
     }
 
@@ -76,13 +89,12 @@ impl<'a> Loader<'a> {
         let weight = if self.contains("int8_weight") {
             self.stored_int8(inputs, outputs)?
         } else {
-            let plain = self.tensor("weight", &[outputs, inputs])?;
-            let format = match self.linear {
-                LinearCompute::Bf16 => Format::Plain,
-                LinearCompute::Int8 => Format::Int8,
-                LinearCompute::Fp8 => Format::Fp8,
-            };
-            Matrix::of(plain, format)?
+            let weight = |dtype| self.upload("weight", &[outputs, inputs], dtype);
+            match self.linear {
+                LinearCompute::Bf16 => Matrix::Plain(weight(self.plain)?),
+                LinearCompute::Int8 => Matrix::of(weight(self.device.activations())?, Format::Int8)?,
+                LinearCompute::Fp8 => Matrix::of(weight(self.device.activations())?, Format::Fp8)?,
+            }
         };
         self.with_bias(weight, outputs)
     }
@@ -106,7 +118,12 @@ impl<'a> Loader<'a> {
     }
 
     fn with_bias(&self, weight: Matrix, outputs: usize) -> Result<Linear, EngineError> {
-        let bias = self.contains("bias").then(|| self.tensor("bias", &[outputs])).transpose()?;
+        let dtype = if weight.format() == Format::Plain {
+            weight.values().dtype()
+        } else {
+            self.device.activations()
+        };
+        let bias = self.contains("bias").then(|| self.upload("bias", &[outputs], dtype)).transpose()?;
         Ok(Linear::new(weight, bias)?)
     }
 

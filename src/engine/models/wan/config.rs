@@ -11,7 +11,7 @@ pub const LATENT_CHANNELS: usize = 16;
 /// Channels of the mask that says which latent frames are given.
 pub const MASK_CHANNELS: usize = 4;
 
-/// Narrower than any published width.
+/// Fewer channels than any published width.
 const NARROW: usize = 1024;
 
 /// What a transformer is conditioned on besides the text.
@@ -80,9 +80,10 @@ impl WanConfig {
         [inputs, LATENT_CHANNELS]
     }
 
-    /// Whether the residual stream is float32 on a device that computes in bfloat16. The published widths have it in bfloat16
-    /// as they were trained; rounded so, it is most of the error of a narrow network, whose few channels weigh nothing.
-    pub fn has_float_stream(&self) -> bool {
+    /// Whether it is float32 on a device that computes in bfloat16: the residual stream, plain layers and dense attention. The
+    /// published widths have them in bfloat16 as they were trained. Rounded so, a narrow network's few channels lose what
+    /// decides where things are in the picture, and in float32 they cost next to nothing.
+    pub fn is_narrow(&self) -> bool {
         self.dim < NARROW
     }
 

@@ -1,12 +1,12 @@
 //! Noisy latent, time and text to the velocity that the sampler follows.
 
 use kernels::head::head;
-use kernels::linear::{Epilogue, Linear, linear, linear_f32};
+use kernels::linear::{Epilogue, Linear, linear};
 use kernels::modulation::modulation;
 use kernels::patchify::{patchify, unpatchify};
 use kernels::rms_norm_rope::RopeTable;
 use kernels::time_embedding::{TimeEmbedding, time_embedding};
-use kernels::{Device, Tensor};
+use kernels::{DType, Device, Tensor};
 
 use super::WanConfig;
 use super::block::{Block, TextKeys};
@@ -61,6 +61,7 @@ impl Wan {
             return Err(EngineError::Model(format!("{dim} channels in {num_heads} heads")));
         }
         let loader = Loader::new(source, device).computing(linear);
+        let loader = if config.is_narrow() { loader.in_float32() } else { loader };
         let patch: usize = PATCH.iter().product();
         let blocks = (0..config.num_layers).map(|layer| Block::load(config, &loader.at("blocks").at(layer)));
         Ok(Self {
@@ -103,12 +104,9 @@ impl Wan {
         self.prepare_rope(size)?;
         let Some((_, rope)) = &self.rope else { unreachable!("the table was prepared in the line above") };
 
-        let tokens = patchify(&parts, PATCH)?; // (tokens, channels · 4)
-        let mut x = if self.config.has_float_stream() {
-            linear_f32(&tokens, &self.patch_embedding)?
-        } else {
-            linear(&tokens, &self.patch_embedding, Epilogue::None)?
-        }; // (tokens, d)
+        let dtype = if self.config.is_narrow() { DType::F32 } else { self.device.activations() };
+        let tokens = patchify(&parts, PATCH, dtype)?; // (tokens, channels · 4)
+        let mut x = linear(&tokens, &self.patch_embedding, Epilogue::None)?; // (tokens, d)
         let time = time_embedding(step.timestep, &self.time)?;
         for (block, text) in self.blocks.iter().zip(&step.text.0) {
             x = block.forward(x, &time.rows, text, rope, step.attention)?; // (tokens, d)

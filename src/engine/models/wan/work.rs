@@ -1,5 +1,7 @@
 //! How many bytes the transformer computes in: the tensors that are alive at its fullest place, as its code has them.
 
+use kernels::attention::FLOAT_SCORES;
+
 use super::WanConfig;
 use crate::domain::linear::LinearCompute;
 use crate::domain::video::AttentionType;
@@ -17,25 +19,38 @@ const FLOAT: usize = 4;
 /// What choosing blocks, sums over chunks and a few rows in float32 take, as a part of one tensor of tokens × dim.
 const SMALL_SHARE: usize = 2;
 
+/// Bytes of an element of what layers in the format `linear` compute in, where activations have `element` bytes.
+fn computed(config: &WanConfig, linear: LinearCompute, element: usize) -> usize {
+    if config.is_narrow() && linear == LinearCompute::Bf16 { FLOAT } else { element }
+}
+
 /// Bytes of one evaluation over `tokens`, elements of `element` bytes. `stores_gelu_in_int8` is what the operator of that
 /// name says of the device.
 pub fn step_work(
     config: &WanConfig,
     tokens: usize,
-    attention: AttentionType,
+    attention_type: AttentionType,
     linear: LinearCompute,
     stores_gelu_in_int8: bool,
     element: usize,
 ) -> usize {
+    let activation = element;
+    let element = computed(config, linear, activation);
     let row = config.dim * element;
     let hidden = config.ffn_dim * element;
     let eight_bits = |bytes: usize| bytes / element;
-    let attention = match attention {
+    let attention = match attention_type {
         AttentionType::Original => ATTENTION_ROWS * row,
         AttentionType::Sla => SPARSE_ROWS * row,
         AttentionType::SageSla => {
             (SPARSE_ROWS * row).max(ATTENTION_ROWS * row + SAGE_EIGHT_BIT_ROWS * eight_bits(row))
         }
+    };
+    let is_dense = matches!(attention_type, AttentionType::Original);
+    let scores = if is_dense && element > activation {
+        FLOAT_SCORES.min(config.num_heads * tokens * tokens * FLOAT)
+    } else {
+        0
     };
     // Into the hidden layer: the stream and its norm, in eight bits but for bfloat16; the product, and what GELU makes of it
     // in eight bits. Out of it: the stream, the hidden layer, the product, and the result where it is a pass of its own.
@@ -50,11 +65,11 @@ pub fn step_work(
     };
     let rope = config.head_dim() * ROPE_BYTES;
     // The stream, what is added to it and the sum, as far as they are wider than the rest.
-    let stream = if config.has_float_stream() { 3 * config.dim * (FLOAT - element) } else { 0 };
-    tokens * (attention.max(up).max(down) + row / SMALL_SHARE + rope + stream)
+    let stream = if config.is_narrow() { 3 * config.dim * (FLOAT - element) } else { 0 };
+    tokens * (attention.max(up).max(down) + row / SMALL_SHARE + rope + stream) + scores
 }
 
 /// Bytes of what cross-attention keeps of a text.
-pub fn text_keys(config: &WanConfig, element: usize) -> usize {
-    2 * config.num_layers * config.text_len * config.dim * element
+pub fn text_keys(config: &WanConfig, linear: LinearCompute, element: usize) -> usize {
+    2 * config.num_layers * config.text_len * config.dim * computed(config, linear, element)
 }
