@@ -41,11 +41,11 @@ impl Matrix {
         Ok(match format {
             Format::Plain => Self::Plain(x),
             Format::Int8 => {
-                let (values, scale) = quantize_int8(&x)?;
+                let (values, scale) = quantize_int8(&x.to_activations()?)?;
                 Self::Int8 { values, scale }
             }
             Format::Fp8 => {
-                let (values, scale) = quantize_fp8(&x)?;
+                let (values, scale) = quantize_fp8(&x.to_activations()?)?;
                 Self::Fp8 { values, scale }
             }
         })

@@ -13,7 +13,7 @@ use crate::{Device, Error, Result, Tensor};
 
 const NAME: &str = "attention";
 
-/// Bytes of scores that a GPU holds at once in float32 attention, unless one query of all heads has more.
+/// Bytes of scores that a GPU holds at once in float32 attention, unless one query has more.
 pub const FLOAT_SCORES: usize = 16 << 20;
 
 /// `q` `[queries, d]`, `k` and `v` `[keys, d]`, all of one format, `d = heads · head dim` with heads side by side; gives

@@ -78,6 +78,12 @@ impl Gpu {
         self.pair(shape, reach, DType::F32)
     }
 
+    /// The numbers of a pair in float32 on the GPU.
+    pub(crate) fn widened(&self, pair: &Pair) -> Tensor {
+        let numbers = pair.cpu.to_f32().unwrap();
+        Tensor::from_f32(numbers, pair.cpu.shape(), DType::F32, &self.poisoned).unwrap()
+    }
+
     pub(crate) fn numbers(&mut self, count: usize, reach: f32) -> Vec<f32> {
         (0..count).map(|_| half::bf16::from_f32(self.random.random_range(-reach..reach)).to_f32()).collect()
     }

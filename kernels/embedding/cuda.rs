@@ -6,15 +6,19 @@ use crate::{DType, Result, Tensor};
 
 pub(super) fn embedding(device: &Device, table: &Tensor, ids: &[u32]) -> Result<Tensor> {
     let width = table.dim(1);
-    let out = empty(device, &[ids.len(), width], DType::BF16)?;
+    let (dtype, function) = match table.dtype() {
+        DType::F32 => (DType::F32, "embedding_f32"),
+        DType::BF16 | DType::I8 | DType::U32 | DType::F8E4M3 => (DType::BF16, "embedding"),
+    };
+    let out = empty(device, &[ids.len(), width], dtype)?;
     let places = Tensor::from_u32(ids.to_vec(), &[ids.len()], &crate::Device::Cuda(device.clone()))?;
     let arguments = [
-        pointer(NAME, table, DType::BF16)?,
+        pointer(NAME, table, dtype)?,
         pointer(NAME, &places, DType::U32)?,
-        pointer(NAME, &out, DType::BF16)?,
+        pointer(NAME, &out, dtype)?,
         Argument::int(width),
     ];
     // SAFETY: every id was checked to lie in the table; a block writes one row of `width`.
-    unsafe { device.launch("embedding/kernel", "embedding", Grid::rows(ids.len()), &arguments)? };
+    unsafe { device.launch("embedding/kernel", function, Grid::rows(ids.len()), &arguments)? };
     Ok(out)
 }

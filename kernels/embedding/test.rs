@@ -10,6 +10,9 @@ fn cuda_gives_the_definitions_numbers() {
         let table = gpu.tensor(&[vocabulary, width], 1.0);
         let ids: Vec<u32> = (0..37).map(|i| (i * 7919) % vocabulary as u32).collect();
         let cpu = embedding(&table.cpu, &ids).unwrap();
-        gpu.check(&format!("{vocabulary}x{width}"), &cpu, &embedding(&table.cuda, &ids).unwrap(), 0.0);
+        for table in [table.cuda.clone(), gpu.widened(&table)] {
+            let case = format!("{vocabulary}x{width} {:?}", table.dtype());
+            gpu.check(&case, &cpu, &embedding(&table, &ids).unwrap(), 0.0);
+        }
     }
 }

@@ -5,6 +5,7 @@ use crate::cuda::testing::Gpu;
 
 /// The activation is rounded before it meets the other half.
 const BOUND: f64 = 4e-3;
+const UNROUNDED: f64 = 1e-5;
 
 #[test]
 fn cuda_agrees_with_the_definition() {
@@ -14,5 +15,7 @@ fn cuda_agrees_with_the_definition() {
         let cpu = gated_gelu(&gate.cpu, &up.cpu).unwrap();
         let cuda = gated_gelu(&gate.cuda, &up.cuda).unwrap();
         gpu.check(&format!("{shape:?}"), &cpu, &cuda, BOUND);
+        let cuda = gated_gelu(&gpu.widened(&gate), &gpu.widened(&up)).unwrap();
+        gpu.check(&format!("{shape:?}, float32"), &cpu, &cuda, UNROUNDED);
     }
 }

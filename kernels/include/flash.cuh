@@ -193,8 +193,8 @@ __device__ __forceinline__ void flash(const bf16* q, const bf16* k, const bf16* 
 
 // The same for any head length up to 256, one warp a query, on the ordinary cores: small and odd shapes only.
 // `keys_of(i)` gives the i-th key of `count`; those at and past shape.keys are passed over.
-template <typename KeyOf, typename Bias>
-__device__ __forceinline__ void plain_attention(const bf16* q, const bf16* k, const bf16* v, bf16* out,
+template <typename T, typename KeyOf, typename Bias>
+__device__ __forceinline__ void plain_attention(const T* q, const T* k, const T* v, T* out,
                                                 const FlashShape& shape, int head_length, int count, const KeyOf& key_of,
                                                 const Bias& bias, int query) {
     constexpr int SLOTS = 8;
@@ -233,6 +233,6 @@ __device__ __forceinline__ void plain_attention(const bf16* q, const bf16* k, co
 #pragma unroll
     for (int i = 0; i < SLOTS; ++i) {
         const int d = lane + 32 * i;
-        if (d < head_length) out[query * shape.out_row + d] = from_float<bf16>(sum > 0.0f ? o[i] / sum : 0.0f);
+        if (d < head_length) out[query * shape.out_row + d] = from_float<T>(sum > 0.0f ? o[i] / sum : 0.0f);
     }
 }

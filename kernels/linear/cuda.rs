@@ -27,6 +27,9 @@ pub(super) fn linear(device: &Device, x: &Matrix, layer: &Linear, epilogue: Epil
         (Met::Plain { x, weight, bias }, Epilogue::GatedResidual { gate, residual }) => {
             add(device, &plain(device, x, weight, bias, Epilogue::None, x.dtype())?, Some(gate), residual)
         }
+        (Met::Plain { x, weight, bias }, Epilogue::GeluTanh) if wider(x, weight) == DType::F32 => {
+            gelu(device, &plain(device, x, weight, bias, Epilogue::None, DType::F32)?)
+        }
         (Met::Plain { x, weight, bias }, epilogue) => {
             plain(device, x, weight, bias, epilogue, wider(x, weight))
         }
@@ -134,12 +137,15 @@ pub(super) fn rows_of(tensor: &Tensor, dtype: DType) -> Result<Operand> {
 
 fn gelu(device: &Device, x: &Tensor) -> Result<Tensor> {
     const PER_THREAD: usize = 8;
-    let out = empty(device, x.shape(), DType::BF16)?;
-    let arguments =
-        [pointer(NAME, x, DType::BF16)?, pointer(NAME, &out, DType::BF16)?, Argument::long(x.count())];
+    let (dtype, function) = match x.dtype() {
+        DType::F32 => (DType::F32, "linear_gelu_f32"),
+        DType::BF16 | DType::I8 | DType::U32 | DType::F8E4M3 => (DType::BF16, "linear_gelu"),
+    };
+    let out = empty(device, x.shape(), dtype)?;
+    let arguments = [pointer(NAME, x, dtype)?, pointer(NAME, &out, dtype)?, Argument::long(x.count())];
     let grid = Grid::elements(x.count().div_ceil(PER_THREAD));
     // SAFETY: both hold `count` elements.
-    unsafe { device.launch("linear/kernel", "linear_gelu", grid, &arguments)? };
+    unsafe { device.launch("linear/kernel", function, grid, &arguments)? };
     Ok(out)
 }
 

@@ -42,8 +42,8 @@ extern "C" __global__ void __launch_bounds__(256) linear_gate(const float* gate,
     if (bias) gated_bias[i] = from_float<bf16>(to_float(bias[i]) * g);
 }
 
-// out = gelu(x), which a product of 8-bit floats leaves to a pass of its own.
-extern "C" __global__ void __launch_bounds__(256) linear_gelu(const bf16* x, bf16* out, long long count) {
+// out = gelu(x), which a product of 8-bit floats, or in float32, leaves to a pass of its own.
+template <typename T> __device__ __forceinline__ void gelu_of(const T* x, T* out, long long count) {
     const long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 8;
     if (i >= count) return;
     if (i + 8 <= count) {
@@ -53,8 +53,16 @@ extern "C" __global__ void __launch_bounds__(256) linear_gelu(const bf16* x, bf1
         for (int j = 0; j < 8; ++j) v[j] = gelu_tanh(v[j]);
         store8(out + i, v);
     } else {
-        for (long long j = i; j < count; ++j) out[j] = from_float<bf16>(gelu_tanh(to_float(x[j])));
+        for (long long j = i; j < count; ++j) out[j] = from_float<T>(gelu_tanh(to_float(x[j])));
     }
+}
+
+extern "C" __global__ void __launch_bounds__(256) linear_gelu(const bf16* x, bf16* out, long long count) {
+    gelu_of(x, out, count);
+}
+
+extern "C" __global__ void __launch_bounds__(256) linear_gelu_f32(const float* x, float* out, long long count) {
+    gelu_of(x, out, count);
 }
 
 // e4m3 as bfloat16, which holds each of them exactly: the bits of exponent and mantissa moved into a float32, whose exponent

@@ -5,6 +5,7 @@ use crate::cuda::testing::Gpu;
 
 /// Two roundings to bfloat16.
 const BOUND: f64 = 4e-3;
+const UNROUNDED: f64 = 1e-5;
 
 #[test]
 fn cuda_agrees_with_the_definition() {
@@ -14,5 +15,7 @@ fn cuda_agrees_with_the_definition() {
         let cpu = rms_norm(&x.cpu, &weight.cpu, 1e-6).unwrap();
         let cuda = rms_norm(&x.cuda, &weight.cuda, 1e-6).unwrap();
         gpu.check(&format!("{rows}x{width}"), &cpu, &cuda, BOUND);
+        let cuda = rms_norm(&gpu.widened(&x), &weight.cuda, 1e-6).unwrap();
+        gpu.check(&format!("{rows}x{width}, float32"), &cpu, &cuda, UNROUNDED);
     }
 }

@@ -1,8 +1,8 @@
 //! cuda against cpu over small, odd, ragged and real shapes.
 
 use super::{RopeTable, rms_norm_rope};
+use crate::Device;
 use crate::cuda::testing::{Gpu, Work};
-use crate::{DType, Device, Tensor};
 
 /// Two roundings to bfloat16.
 const BOUND: f64 = 4e-3;
@@ -24,9 +24,7 @@ fn cuda_agrees_with_the_definition() {
             let cuda = rms_norm_rope(&x.cuda, &weight.cuda, 1e-6, turned.then_some(&here)).unwrap();
             let case = format!("{grid:?}, {heads} heads of {head}, turned {turned}");
             gpu.check(&case, &cpu, &cuda, BOUND);
-            let wide =
-                Tensor::from_f32(x.cpu.to_f32().unwrap(), x.cpu.shape(), DType::F32, gpu.device()).unwrap();
-            let cuda = rms_norm_rope(&wide, &weight.cuda, 1e-6, turned.then_some(&here)).unwrap();
+            let cuda = rms_norm_rope(&gpu.widened(&x), &weight.cuda, 1e-6, turned.then_some(&here)).unwrap();
             gpu.check(&format!("{case}, float32"), &cpu, &cuda, UNROUNDED);
         }
     }

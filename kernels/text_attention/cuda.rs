@@ -24,12 +24,13 @@ pub(super) fn text_attention(
     let with_gaps = is_text[..keys].contains(&false);
     let mask: Vec<u8> = is_text.iter().map(|&text| u8::from(text)).collect();
     let mask = with_gaps.then(|| Buffer::from_bytes(device, &mask)).transpose()?;
-    let out = empty(device, q.shape(), DType::BF16)?;
+    let dtype = if q.dtype() == DType::F32 { DType::F32 } else { DType::BF16 };
+    let out = empty(device, q.shape(), dtype)?;
     let arguments = [
-        pointer(NAME, q, DType::BF16)?,
-        pointer(NAME, k, DType::BF16)?,
-        pointer(NAME, v, DType::BF16)?,
-        pointer(NAME, &out, DType::BF16)?,
+        pointer(NAME, q, dtype)?,
+        pointer(NAME, k, dtype)?,
+        pointer(NAME, v, dtype)?,
+        pointer(NAME, &out, dtype)?,
         pointer(NAME, &bias.by_distance, DType::F32)?,
         Argument::Pointer(mask.as_ref().map_or(0, Buffer::address)),
         Argument::int(positions),
@@ -38,6 +39,7 @@ pub(super) fn text_attention(
         Argument::int(head_length),
     ];
     let (function, block, shared) = match head_length {
+        1..=LONGEST_HEAD if dtype == DType::F32 => ("text_attention_f32", 4, 0),
         64 => ("text_attention_64", 64, SHARED),
         1..=LONGEST_HEAD => ("text_attention_any", 4, 0),
         _ => return Err(Error::argument(NAME, format!("heads of {head_length} channels"))),

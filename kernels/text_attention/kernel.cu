@@ -13,12 +13,12 @@ struct DistanceBias {
     static constexpr bool PRESENT = true;
 };
 
-#define TEXT_PARAMETERS                                                                                              \
-    const bf16 *q, const bf16 *k, const bf16 *v, bf16 *out, const float *by_distance, const unsigned char *is_text,  \
-        int positions, int keys, int width, int head_length
+#define TEXT_PARAMETERS(T)                                                                                           \
+    const T *q, const T *k, const T *v, T *out, const float *by_distance, const unsigned char *is_text, int positions, \
+        int keys, int width, int head_length
 
 // Head length 64; `keys` is the number of positions up to the last that is text.
-extern "C" __global__ void __launch_bounds__(128) text_attention_64(TEXT_PARAMETERS) {
+extern "C" __global__ void __launch_bounds__(128) text_attention_64(TEXT_PARAMETERS(bf16)) {
     const int offset = blockIdx.y * 64;
     const FlashShape shape{positions, keys, width, width, width, width, LOG2E};
     const DistanceBias bias{by_distance + blockIdx.y * (2 * positions - 1), is_text, positions - 1};
@@ -26,11 +26,19 @@ extern "C" __global__ void __launch_bounds__(128) text_attention_64(TEXT_PARAMET
 }
 
 // Any head length up to 256; grid: (queries / 4, heads), a warp a query.
-extern "C" __global__ void __launch_bounds__(128) text_attention_any(TEXT_PARAMETERS) {
+template <typename T> __device__ __forceinline__ void a_warp_a_query(TEXT_PARAMETERS(T)) {
     const int offset = blockIdx.y * head_length, query = blockIdx.x * 4 + (threadIdx.x >> 5);
     if (query >= positions) return;
     const FlashShape shape{positions, keys, width, width, width, width, LOG2E};
     const DistanceBias bias{by_distance + blockIdx.y * (2 * positions - 1), is_text, positions - 1};
     auto in_order = [](int n) { return n; };
     plain_attention(q + offset, k + offset, v + offset, out + offset, shape, head_length, keys, in_order, bias, query);
+}
+
+extern "C" __global__ void __launch_bounds__(128) text_attention_any(TEXT_PARAMETERS(bf16)) {
+    a_warp_a_query(q, k, v, out, by_distance, is_text, positions, keys, width, head_length);
+}
+
+extern "C" __global__ void __launch_bounds__(128) text_attention_f32(TEXT_PARAMETERS(float)) {
+    a_warp_a_query(q, k, v, out, by_distance, is_text, positions, keys, width, head_length);
 }

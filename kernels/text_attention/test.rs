@@ -7,6 +7,7 @@ use crate::position_bias::PositionBias;
 
 /// Weights rounded to bfloat16 before they meet the values.
 const BOUND: f64 = 6e-3;
+const UNROUNDED: f64 = 1e-5;
 
 #[test]
 fn cuda_agrees_with_the_definition() {
@@ -22,12 +23,11 @@ fn cuda_agrees_with_the_definition() {
             let is_text: Vec<bool> = (0..positions).map(|at| at < words && !(gap && at % 5 == 3)).collect();
             let cpu = text_attention(&q.cpu, &k.cpu, &v.cpu, &bias(&Device::Cpu), &is_text).unwrap();
             let cuda = text_attention(&q.cuda, &k.cuda, &v.cuda, &bias(&here), &is_text).unwrap();
-            gpu.check(
-                &format!("{positions} positions, {heads} heads of {head}, gap {gap}"),
-                &cpu,
-                &cuda,
-                BOUND,
-            );
+            let case = format!("{positions} positions, {heads} heads of {head}, gap {gap}");
+            gpu.check(&case, &cpu, &cuda, BOUND);
+            let [q, k, v] = [&q, &k, &v].map(|pair| gpu.widened(pair));
+            let cuda = text_attention(&q, &k, &v, &bias(&here), &is_text).unwrap();
+            gpu.check(&format!("{case}, float32"), &cpu, &cuda, UNROUNDED);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use kernels::{DType, KernelTime, PoolUse, Stopwatch, Tensor};
 
-use super::course::latent_size;
+use super::course::{Course, latent_size};
 use super::error::EngineError;
 use super::listener::{Listener, Stop};
 use super::models::wan::{LATENT_CHANNELS, Step};
@@ -125,7 +125,7 @@ impl Pipeline {
             }
             Measurable::Step => {
                 let text = self.text(&mut course, &spec.effective_prompt)?;
-                let condition = self.condition(&course, spec, first_frame)?;
+                let condition = self.conditioned(&mut course, spec, first_frame)?;
                 let [frames, height, width] = latent_size(spec);
                 let shape = [LATENT_CHANNELS, frames, height, width];
                 let noise = Noise::new(u64::from(spec.seed)).normal(0, shape.iter().product());
@@ -140,7 +140,7 @@ impl Pipeline {
             }
             Measurable::Sampling => {
                 let text = self.text(&mut course, &spec.effective_prompt)?;
-                let condition = self.condition(&course, spec, first_frame)?;
+                let condition = self.conditioned(&mut course, spec, first_frame)?;
                 timed(&device, runs, || {
                     self.denoise(&mut course, spec, &text, condition.as_ref(), attention, &mut Nobody)
                         .map(drop)
@@ -154,6 +154,19 @@ impl Pipeline {
             }
         }?;
         Ok(Some(Measurement { predicted: measured.pool.map(|_| predicted), ..measured }))
+    }
+
+    /// What the transformer is conditioned on, with room made for the encoder as a clip makes it.
+    fn conditioned(
+        &mut self,
+        course: &mut Course,
+        spec: &VideoSpec,
+        first_frame: Option<&Picture>,
+    ) -> Result<Option<Tensor>, EngineError> {
+        if first_frame.is_some() {
+            self.enter(course, PartKind::Encoder, Expert::High, &mut Nobody)?;
+        }
+        self.condition(course, spec, first_frame)
     }
 
     /// Bytes that a clip should take of the device besides its context, at its fullest stage; `None` on the CPU.

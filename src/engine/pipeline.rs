@@ -64,6 +64,8 @@ pub(super) struct Text {
     all_tokens: usize,
     /// `[text_len, text_dim]`.
     pub(super) embedding: Tensor,
+    /// What the embedding is in on the device.
+    dtype: DType,
 }
 
 impl Text {
@@ -71,7 +73,7 @@ impl Text {
     fn bring_to(&mut self, device: &Device) -> Result<(), EngineError> {
         if self.embedding.device() != *device {
             let (values, shape) = (self.embedding.to_f32()?, self.embedding.shape());
-            let brought = device.apart(|| Tensor::from_f32(values, shape, device.activations(), device));
+            let brought = device.apart(|| Tensor::from_f32(values, shape, self.dtype, device));
             self.embedding = brought?;
         }
         Ok(())
@@ -327,6 +329,7 @@ impl Pipeline {
                 encoder: needed.part.key.clone(),
                 tokens: encoded.tokens,
                 all_tokens: encoded.all_tokens,
+                dtype: embedding.dtype(),
                 embedding,
             });
         }

@@ -88,7 +88,10 @@ impl Workload {
     pub fn part(&self, model: &Model, kind: PartKind, expert: Expert) -> Part {
         let architecture = model.architecture();
         let bytes = match kind {
-            PartKind::TextEncoder => self.weights(&architecture.text_encoder_tensors()),
+            PartKind::TextEncoder => {
+                let plain = self.text_element(architecture);
+                in_pages(architecture.text_encoder_tensors().iter().map(|tensor| self.held(tensor, plain)))
+            }
             // Both halves' tensors are in one file; each half holds its own.
             PartKind::Encoder => self.half(architecture, "encoder"),
             PartKind::Decoder => self.half(architecture, "decoder"),
@@ -99,6 +102,11 @@ impl Workload {
             source = format!("{source} in {}", self.linear);
         }
         Part { key: PartKey { kind, source }, bytes }
+    }
+
+    /// Bytes of what a text encoder computes in.
+    fn text_element(&self, architecture: &Architecture) -> usize {
+        if architecture.text_encoder.is_narrow() { FLOAT } else { self.element }
     }
 
     fn half(&self, architecture: &Architecture, prefix: &str) -> u64 {
@@ -161,7 +169,9 @@ impl Workload {
         let element = self.element;
         let still = [1 + FRAMES_PER_LATENT * (frames - 1), height * SIDE, width * SIDE];
         let computed = match kind {
-            PartKind::TextEncoder => umt5::text_work(text_encoder, *max_tokens, element),
+            PartKind::TextEncoder => {
+                umt5::text_work(text_encoder, *max_tokens, self.text_element(architecture))
+            }
             PartKind::Encoder => vae::encoder_work(vae, still, element),
             PartKind::Transformer => wan::step_work(
                 transformer,
@@ -184,7 +194,7 @@ impl Workload {
                 architecture.experts.len() * wan::text_keys(transformer, self.linear, element)
             }
         };
-        let texts = REMEMBERED_TEXTS * max_tokens * text_encoder.dim * element;
+        let texts = REMEMBERED_TEXTS * max_tokens * text_encoder.dim * self.text_element(architecture);
         (computed + holes + kept + texts) as u64
     }
 }

@@ -55,6 +55,11 @@ impl<'a> Loader<'a> {
         self.upload(name, shape, self.device.activations())
     }
 
+    /// A tensor in the format of plain linear layers.
+    pub(super) fn plain(&self, name: &str, shape: &[usize]) -> Result<Tensor, EngineError> {
+        self.upload(name, shape, self.plain)
+    }
+
     /// A tensor in float32.
     pub(super) fn float(&self, name: &str, shape: &[usize]) -> Result<Tensor, EngineError> {
         self.upload(name, shape, DType::F32)
@@ -68,7 +73,7 @@ impl<'a> Loader<'a> {
 
     /// `weight` and, if there is one, `bias`.
     pub(super) fn linear(&self, inputs: usize, outputs: usize) -> Result<Linear, EngineError> {
-        let weight = Matrix::Plain(self.upload("weight", &[outputs, inputs], self.plain)?);
+        let weight = Matrix::Plain(self.plain("weight", &[outputs, inputs])?);
         self.with_bias(weight, outputs)
     }
 

@@ -9,6 +9,7 @@ use crate::domain::picture::{Frame, Planes};
 use crate::domain::size::{Resolution, Size};
 use crate::domain::video::{FrameCount, StepCount};
 use crate::engine::listener::Stop;
+use crate::engine::measure::{Measurable, Runs};
 
 /// Takes down what it is told, and cancels after a number of steps.
 #[derive(Default)]
@@ -200,6 +201,39 @@ fn with_less_memory_parts_take_turns_and_the_frames_stay() {
     let mut pipeline = Pipeline::open_with(&model, &Device::Cpu, too_small).unwrap();
     let refused = pipeline.generate(&spec(), None, &mut Notes::default());
     assert!(matches!(refused, Err(EngineError::TooLarge(_))));
+}
+
+#[test]
+fn a_measured_step_makes_room_for_its_picture_as_a_clip_does() {
+    let model = Model::synthetic("wan-tiny").unwrap();
+    let spec = VideoSpec {
+        operation: Operation::ImageToVideo,
+        size: Size::new(224, 128).unwrap(),
+        frames: FrameCount::new(17).unwrap(),
+        ..spec()
+    };
+    let workload = Workload {
+        shape: ClipShape { frames: 5, height: 16, width: 28 },
+        text: true,
+        image: true,
+        attention: AttentionType::Sla,
+        linear: LinearCompute::Bf16,
+        stores_gelu_in_int8: false,
+        element: 4,
+    };
+    let stages = workload.stages(&model);
+    let [text, encoder] = [&stages[0].parts[0], &stages[1].parts[0]];
+    let limit = text.bytes + encoder.bytes + stages[1].work - 1;
+    assert!(limit >= least(&stages) && encoder.key.kind == PartKind::Encoder);
+    let budget = Budget { limit: Some(limit), host: None };
+    let mut pipeline =
+        Pipeline::open_with(&model, &Device::Cpu, Settings { budget, ..Settings::default() }).unwrap();
+    let picture = Picture::new(224, 128, vec![90; 224 * 128 * 3]).unwrap();
+    let once = Runs { warm_ups: 0, repeats: 1, by_kernel: false };
+    pipeline.measure(Measurable::Step, &spec, Some(&picture), once).unwrap();
+    let left = |one: &Move| (one.kind, one.part) == (MoveKind::TextEncoderLeaves, PartKind::Encoder);
+    let moves = pipeline.take_moves();
+    assert!(moves.iter().any(left), "{moves:?}");
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Fewer channels than any published width.
+const NARROW: usize = 1024;
+
 /// Shape of a umT5 encoder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Umt5Config {
@@ -21,6 +24,11 @@ pub struct Umt5Config {
 }
 
 impl Umt5Config {
+    /// Whether it computes in float32 on every device, as a narrow transformer does: its few channels do not bear rounding.
+    pub fn is_narrow(&self) -> bool {
+        self.dim < NARROW
+    }
+
     /// The encoder of every published Wan model.
     pub fn xxl() -> Self {
         Self {

@@ -54,6 +54,7 @@ impl Umt5 {
             return Err(EngineError::Model(format!("{} channels in {num_heads} heads", config.dim_attn)));
         }
         let loader = Loader::new(source, device);
+        let loader = if config.is_narrow() { loader.in_float32() } else { loader };
         let layers = || (0..config.num_layers).map(|layer| loader.at("blocks").at(layer));
         let table = |loader: Loader| {
             loader.at("pos_embedding").at("embedding").host("weight", &[num_buckets, num_heads])
@@ -62,7 +63,7 @@ impl Umt5 {
             device: device.clone(),
             dim,
             heads: num_heads,
-            token_embedding: loader.tensor("token_embedding.weight", &[vocab, dim])?,
+            token_embedding: loader.plain("token_embedding.weight", &[vocab, dim])?,
             blocks: layers().map(|layer| Block::load(config, &layer)).collect::<Result<_, _>>()?,
             norm: loader.float("norm.weight", &[dim])?,
             position_tables: if config.shared_pos {
@@ -85,7 +86,8 @@ impl Umt5 {
         let positions = is_text.iter().rposition(|&text| text).map_or(0, |last| last + 1);
         let padding = |rows: usize| {
             let shape = [rows, self.dim];
-            Tensor::from_f32(vec![0.0; rows * self.dim], &shape, self.device.activations(), &self.device)
+            let dtype = self.token_embedding.dtype();
+            Tensor::from_f32(vec![0.0; rows * self.dim], &shape, dtype, &self.device)
         };
         if positions == 0 {
             return Ok(padding(ids.len())?);

@@ -87,7 +87,9 @@ impl Wan {
     /// Prepares a text of `[text_len, text_dim]`, padding included, for every layer.
     pub fn read(&self, text: &Tensor) -> Result<TextContext, EngineError> {
         let [first, second] = &self.text_embedding;
-        let h = linear(text, first, Epilogue::GeluTanh)?; // (text, d)
+        // A narrow text encoder's float32 is this network's only if it is narrow itself.
+        let text = if self.config.is_narrow() { text.clone() } else { text.to_activations()? };
+        let h = linear(&text, first, Epilogue::GeluTanh)?; // (text, d)
         let context = linear(&h, second, Epilogue::None)?; // (text, d)
         let keys = self.blocks.iter().map(|block| block.read(&context));
         Ok(TextContext(self.device.apart(|| keys.collect::<Result<_, _>>())?))

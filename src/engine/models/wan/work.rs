@@ -47,11 +47,7 @@ pub fn step_work(
         }
     };
     let is_dense = matches!(attention_type, AttentionType::Original);
-    let scores = if is_dense && element > activation {
-        FLOAT_SCORES.min(config.num_heads * tokens * tokens * FLOAT)
-    } else {
-        0
-    };
+    let scores = if is_dense && element > activation { FLOAT_SCORES.min(tokens * tokens * FLOAT) } else { 0 };
     // Into the hidden layer: the stream and its norm, in eight bits but for bfloat16; the product, and what GELU makes of it
     // in eight bits. Out of it: the stream, the hidden layer, the product, and the result where it is a pass of its own.
     let (up, down) = match linear {
