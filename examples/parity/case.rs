@@ -92,7 +92,7 @@ impl Case {
         let mut velocity = Vec::new();
         for sample in 0..x.shape[0] {
             let text = context.sample(sample).padded(config.text_len, config.text_dim);
-            let text = wan.read(&text.upload(device.activations(), device)?)?;
+            let text = wan.read(&text.upload(DType::F32, device)?)?;
             let condition = y.map(|y| y.sample(sample).upload(DType::F32, device)).transpose()?;
             let latent = x.sample(sample).upload(DType::F32, device)?;
             let step = Step {
