@@ -3,6 +3,7 @@
 
 mod expected;
 mod loader;
+mod narrow;
 #[cfg(test)]
 mod seeded;
 

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Fewer channels than any published width.
-const NARROW: usize = 1024;
+use crate::engine::models::narrow::is_narrow;
 
 /// Shape of a umT5 encoder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +23,9 @@ pub struct Umt5Config {
 }
 
 impl Umt5Config {
-    /// Whether it computes in float32 on every device, as a narrow transformer does: its few channels do not bear rounding.
+    /// Whether it computes in float32 on every device.
     pub fn is_narrow(&self) -> bool {
-        self.dim < NARROW
+        is_narrow(self.dim)
     }
 
     /// The encoder of every published Wan model.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::models::narrow::is_narrow;
+
 /// Pixels of the latent that one token covers: time, height, width.
 pub const PATCH: [usize; 3] = [1, 2, 2];
 
@@ -10,9 +12,6 @@ pub const LATENT_CHANNELS: usize = 16;
 
 /// Channels of the mask that says which latent frames are given.
 pub const MASK_CHANNELS: usize = 4;
-
-/// Fewer channels than any published width.
-const NARROW: usize = 1024;
 
 /// What a transformer is conditioned on besides the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,11 +79,9 @@ impl WanConfig {
         [inputs, LATENT_CHANNELS]
     }
 
-    /// Whether it is float32 on a device that computes in bfloat16: the residual stream, plain layers and dense attention. The
-    /// published widths have them in bfloat16 as they were trained. Rounded so, a narrow network's few channels lose what
-    /// decides where things are in the picture, and in float32 they cost next to nothing.
+    /// Whether its stream, plain layers and dense attention are float32 on every device.
     pub fn is_narrow(&self) -> bool {
-        self.dim < NARROW
+        is_narrow(self.dim)
     }
 
     /// Channels of one attention head.

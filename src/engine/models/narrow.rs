@@ -1,0 +1,11 @@
+//! Which networks compute in float32 on a device that computes in bfloat16: the residual stream, plain layers and dense
+//! attention. The published widths are in bfloat16 there as they were trained.
+
+/// Fewer channels than any published width. Rounded, so few lose what decides where things are in the picture, and in
+/// float32 they cost next to nothing.
+const NARROW: usize = 1024;
+
+/// Whether a network of `dim` channels is one of them.
+pub(super) fn is_narrow(dim: usize) -> bool {
+    dim < NARROW
+}
