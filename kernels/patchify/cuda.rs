@@ -2,16 +2,10 @@
 
 use super::{NAME, Patch};
 use crate::cuda::{Argument, Device, Grid, cast, empty, pointer};
-use crate::{DType, Error, Result, Tensor};
+use crate::{DType, Result, Tensor};
 
 pub(super) fn patchify(device: &Device, parts: &[&Tensor], patch: Patch, dtype: DType) -> Result<Tensor> {
-    let function = match dtype {
-        DType::BF16 => "patchify",
-        DType::F32 => "patchify_f32",
-        other @ (DType::I8 | DType::U32 | DType::F8E4M3) => {
-            return Err(Error::argument(NAME, format!("tokens of {other:?}")));
-        }
-    };
+    let function = if dtype == DType::F32 { "patchify_f32" } else { "patchify" };
     let [_, frames, height, width] = parts[0].axes(NAME, "parts")?;
     let volume: usize = patch.iter().product();
     let channels: usize = parts.iter().map(|part| part.dim(0)).sum();

@@ -24,6 +24,9 @@ pub fn patchify(parts: &[&Tensor], patch: Patch, dtype: DType) -> Result<Tensor>
         part.check(NAME, "parts", &[part.dim(0), frames, height, width])?;
     }
     check(patch, [frames, height, width])?;
+    if !matches!(dtype, DType::F32 | DType::BF16) {
+        return Err(Error::argument(NAME, format!("tokens of {dtype:?}")));
+    }
     match first.device() {
         Device::Cpu => cpu::patchify(parts, patch),
         #[cfg(feature = "cuda")]
