@@ -5,6 +5,8 @@
 #
 #   scripts/gpu-bundle.sh [release|dev]     writes target/gpu-bundle.tar.gz
 #   tar xzf gpu-bundle.tar.gz && ./gpu-bundle/run.sh [CASE…]     CASE: a folder of a parity case
+#
+# Run in a folder that has the repository's `models/`, it also holds the bundled model's clips against the CPU's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,20 +32,20 @@ build wanserve wanserve build --bin wanserve
 cat >"$bundle/run.sh" <<'RUN'
 #!/usr/bin/env bash
 # A process a test: after an illegal access nothing else in the same process can be believed.
-cd "$(dirname "$0")" || exit
+bundle=$(cd "$(dirname "$0")" && pwd) || exit
 failed=()
 check() {
     "$@" || failed+=("$*")
 }
-for test in $(./operators --list 2>/dev/null | sed -n 's/^\(.*::test::.*\): test$/\1/p'); do
-    ./operators --exact "$test" --nocapture --quiet 2>&1 | grep -E '^\||panicked|error|FAILED'
+for test in $("$bundle"/operators --list 2>/dev/null | sed -n 's/^\(.*::test::.*\): test$/\1/p'); do
+    "$bundle"/operators --exact "$test" --nocapture --quiet 2>&1 | grep -E '^\||panicked|error|FAILED'
     [ "${PIPESTATUS[0]}" = 0 ] || failed+=("$test")
 done
-for test in $(./networks --list 2>/dev/null | sed -n 's/^\(.*\): test$/\1/p'); do
-    ./networks --exact "$test" --nocapture --quiet 2>&1 | grep -E '^\||panicked|error|FAILED|skipped'
+for test in $("$bundle"/networks --list 2>/dev/null | sed -n 's/^\(.*\): test$/\1/p'); do
+    "$bundle"/networks --exact "$test" --nocapture --quiet 2>&1 | grep -E '^\||panicked|error|FAILED|skipped'
     [ "${PIPESTATUS[0]}" = 0 ] || failed+=("$test")
 done
-[ $# = 0 ] || check ./parity "$@" --device cuda:0
+[ $# = 0 ] || check "$bundle"/parity "$@" --device cuda:0
 printf 'failed: %s\n' "${failed[*]:-nothing}"
 [ ${#failed[@]} = 0 ]
 RUN

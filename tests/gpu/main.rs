@@ -1,7 +1,9 @@
 //! Whole networks of the published sizes on a GPU, with random weights: that they run, that every number is finite, and
-//! how long a step takes. Numbers against the definition are `kernels/*/test.rs` and `examples/parity.rs`.
+//! how long a step takes; and the bundled model's clips beside the CPU's. Numbers against the definition are
+//! `kernels/*/test.rs` and `examples/parity.rs`.
 //! Without a GPU each test says so and passes.
 
+mod bundled;
 mod foreseen;
 mod weights;
 

@@ -177,20 +177,25 @@ fn a_model_that_is_let_go_leaves_what_others_share_and_comes_back() {
     assert!(frames(&mut pipeline, &spec(), None) == plain);
 }
 
-#[test]
-fn with_less_memory_parts_take_turns_and_the_frames_stay() {
-    let model = Model::synthetic("wan-tiny").unwrap();
-    let plain = frames(&mut open(), &spec(), None);
+/// What a clip of the small model needs, with a picture or without.
+fn stages_on_the_cpu(shape: ClipShape, image: bool) -> Vec<StageNeed> {
     let workload = Workload {
-        shape: ClipShape { frames: 3, height: 4, width: 6 },
+        shape,
         text: true,
-        image: false,
+        image,
         attention: AttentionType::Sla,
         linear: LinearCompute::Bf16,
         stores_gelu_in_int8: false,
         element: 4,
     };
-    let stages = workload.stages(&model);
+    workload.stages(&Model::synthetic("wan-tiny").unwrap())
+}
+
+#[test]
+fn with_less_memory_parts_take_turns_and_the_frames_stay() {
+    let model = Model::synthetic("wan-tiny").unwrap();
+    let plain = frames(&mut open(), &spec(), None);
+    let stages = stages_on_the_cpu(ClipShape { frames: 3, height: 4, width: 6 }, false);
     let small =
         Settings { budget: Budget { limit: Some(least(&stages)), host: None }, ..Settings::default() };
     let mut pipeline = Pipeline::open_with(&model, &Device::Cpu, small).unwrap();
@@ -212,16 +217,7 @@ fn a_measured_step_makes_room_for_its_picture_as_a_clip_does() {
         frames: FrameCount::new(17).unwrap(),
         ..spec()
     };
-    let workload = Workload {
-        shape: ClipShape { frames: 5, height: 16, width: 28 },
-        text: true,
-        image: true,
-        attention: AttentionType::Sla,
-        linear: LinearCompute::Bf16,
-        stores_gelu_in_int8: false,
-        element: 4,
-    };
-    let stages = workload.stages(&model);
+    let stages = stages_on_the_cpu(ClipShape { frames: 5, height: 16, width: 28 }, true);
     let [text, encoder] = [&stages[0].parts[0], &stages[1].parts[0]];
     let limit = text.bytes + encoder.bytes + stages[1].work - 1;
     assert!(limit >= least(&stages) && encoder.key.kind == PartKind::Encoder);
