@@ -28,7 +28,7 @@ pub use error::{CudaError, Share, Shortage};
 pub(crate) use flash_hopper::FlashHopper;
 pub(crate) use launch::{Argument, Grid};
 pub(crate) use matmul::{Epilogue, Matmul, Operand, Scales};
-pub(crate) use operand::{address, cast, empty, optional, pointer};
+pub(crate) use operand::{address, cast, empty, float_format, optional, pointer};
 pub(crate) use pinned::Pinned;
 pub(crate) use region::Region;
 pub(crate) use tensor_map::{BoxRow, TensorMap};

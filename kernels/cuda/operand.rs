@@ -24,6 +24,11 @@ pub(crate) fn address(operator: &'static str, tensor: &Tensor, dtype: DType) -> 
     Ok(tensor.cuda(operator)?.address())
 }
 
+/// The format that an operator keeps for `x`: float32, or else bfloat16, which [`pointer`] then insists on.
+pub(crate) fn float_format(x: &Tensor) -> DType {
+    if x.dtype() == DType::F32 { DType::F32 } else { DType::BF16 }
+}
+
 /// A tensor that a kernel is about to fill.
 pub(crate) fn empty(device: &Device, shape: &[usize], dtype: DType) -> Result<Tensor> {
     let bytes = shape.iter().product::<usize>() * dtype.size();

@@ -1,15 +1,13 @@
 //! The ids travel with the call; the table stays where it is.
 
 use super::NAME;
-use crate::cuda::{Argument, Device, Grid, empty, pointer};
+use crate::cuda::{Argument, Device, Grid, empty, float_format, pointer};
 use crate::{DType, Result, Tensor};
 
 pub(super) fn embedding(device: &Device, table: &Tensor, ids: &[u32]) -> Result<Tensor> {
     let width = table.dim(1);
-    let (dtype, function) = match table.dtype() {
-        DType::F32 => (DType::F32, "embedding_f32"),
-        DType::BF16 | DType::I8 | DType::U32 | DType::F8E4M3 => (DType::BF16, "embedding"),
-    };
+    let dtype = float_format(table);
+    let function = if dtype == DType::F32 { "embedding_f32" } else { "embedding" };
     let out = empty(device, &[ids.len(), width], dtype)?;
     let places = Tensor::from_u32(ids.to_vec(), &[ids.len()], &crate::Device::Cuda(device.clone()))?;
     let arguments = [

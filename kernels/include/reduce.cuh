@@ -20,22 +20,22 @@ __device__ __forceinline__ float warp_max(float x) {
     return x;
 }
 
-// Every thread of the block gets the sum; at most 32 warps. `scratch` holds 32 floats and may be used again at once.
-__device__ __forceinline__ float block_sum(float x, float* scratch) {
-    x = warp_sum(x);
+// Every thread of the block gets what `over_warp` makes of all numbers; `nothing` changes no outcome. At most 32 warps. `scratch`
+// holds 32 floats and may be used again at once.
+template <typename Fold>
+__device__ __forceinline__ float over_block(float x, float* scratch, float nothing, Fold&& over_warp) {
+    x = over_warp(x);
     const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
     __syncthreads();
     if (lane == 0) scratch[warp] = x;
     __syncthreads();
-    return warp_sum(lane < warps ? scratch[lane] : 0.0f);
+    return over_warp(lane < warps ? scratch[lane] : nothing);
 }
 
-// The same with the largest number.
+__device__ __forceinline__ float block_sum(float x, float* scratch) {
+    return over_block(x, scratch, 0.0f, [](float v) { return warp_sum(v); });
+}
+
 __device__ __forceinline__ float block_max(float x, float* scratch) {
-    x = warp_max(x);
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-    __syncthreads();
-    if (lane == 0) scratch[warp] = x;
-    __syncthreads();
-    return warp_max(lane < warps ? scratch[lane] : -INFINITY);
+    return over_block(x, scratch, -INFINITY, [](float v) { return warp_max(v); });
 }

@@ -6,14 +6,20 @@ use super::cuda_fp8::Fp8;
 use super::cuda_int8::Int8;
 use super::{Epilogue, Linear, NAME};
 use crate::cuda::{
-    self, Argument, Device, Grid, Matmul, Operand, Scales, address, cast, empty, optional, pointer,
+    self, Argument, Device, Grid, Matmul, Operand, Scales, address, cast, empty, float_format, optional,
+    pointer,
 };
 use crate::quantize_fp8::quantize_gelu_fp8;
 use crate::{DType, Error, Format, Matrix, Result, Tensor};
 
 /// A layer met by rows in its format.
 enum Met<'a> {
-    Plain { x: &'a Tensor, weight: &'a Tensor, bias: Option<&'a Tensor> },
+    /// Rows in float32 where the weights are.
+    Plain {
+        x: Tensor,
+        weight: &'a Tensor,
+        bias: Option<&'a Tensor>,
+    },
     Int8(Int8<'a>),
     Fp8(Fp8<'a>),
 }
@@ -25,14 +31,12 @@ pub(super) fn linear(device: &Device, x: &Matrix, layer: &Linear, epilogue: Epil
     }
     match (Met::of(x, layer)?, epilogue) {
         (Met::Plain { x, weight, bias }, Epilogue::GatedResidual { gate, residual }) => {
-            add(device, &plain(device, x, weight, bias, Epilogue::None, x.dtype())?, Some(gate), residual)
+            add(device, &plain(device, &x, weight, bias, Epilogue::None, x.dtype())?, Some(gate), residual)
         }
-        (Met::Plain { x, weight, bias }, Epilogue::GeluTanh) if wider(x, weight) == DType::F32 => {
-            gelu(device, &plain(device, x, weight, bias, Epilogue::None, DType::F32)?)
+        (Met::Plain { x, weight, bias }, Epilogue::GeluTanh) if x.dtype() == DType::F32 => {
+            gelu(device, &plain(device, &x, weight, bias, Epilogue::None, DType::F32)?)
         }
-        (Met::Plain { x, weight, bias }, epilogue) => {
-            plain(device, x, weight, bias, epilogue, wider(x, weight))
-        }
+        (Met::Plain { x, weight, bias }, epilogue) => plain(device, &x, weight, bias, epilogue, x.dtype()),
         (Met::Fp8(fp8), Epilogue::GeluTanh) => gelu(device, &fp8.product(device, Epilogue::None)?),
         (Met::Fp8(fp8), epilogue) => fp8.product(device, epilogue),
         (Met::Int8(int8), epilogue) if int8.on_hopper(device) => int8.hopper(device, epilogue),
@@ -50,7 +54,7 @@ pub(super) fn linear(device: &Device, x: &Matrix, layer: &Linear, epilogue: Epil
 /// `x·wᵀ + b` in float32; `x` is in the layer's format.
 fn linear_f32(device: &Device, x: &Matrix, layer: &Linear) -> Result<Tensor> {
     match Met::of(x, layer)? {
-        Met::Plain { x, weight, bias } => plain(device, x, weight, bias, Epilogue::None, DType::F32),
+        Met::Plain { x, weight, bias } => plain(device, &x, weight, bias, Epilogue::None, DType::F32),
         Met::Int8(_) | Met::Fp8(_) => cast(NAME, &linear(device, x, layer, Epilogue::None)?, DType::F32),
     }
 }
@@ -71,7 +75,10 @@ impl<'a> Met<'a> {
     fn of(x: &'a Matrix, layer: &'a Linear) -> Result<Self> {
         let bias = layer.bias.as_ref();
         match (x, &layer.weight) {
-            (Matrix::Plain(x), Matrix::Plain(weight)) => Ok(Self::Plain { x, weight, bias }),
+            (Matrix::Plain(x), Matrix::Plain(weight)) if weight.dtype() == DType::F32 => {
+                Ok(Self::Plain { x: cast(NAME, x, DType::F32)?, weight, bias })
+            }
+            (Matrix::Plain(x), Matrix::Plain(weight)) => Ok(Self::Plain { x: x.clone(), weight, bias }),
             (Matrix::Int8 { values, scale: x_scale }, Matrix::Int8 { values: weight, scale }) => {
                 Ok(Self::Int8(Int8 { x: values, x_scale, weight, weight_scale: scale, bias }))
             }
@@ -81,11 +88,6 @@ impl<'a> Met<'a> {
             (x, _) => Err(Error::argument(NAME, format!("rows in {:?}", x.format()))),
         }
     }
-}
-
-/// The format of a product: a side in float32 is not rounded to meet the other.
-fn wider(x: &Tensor, weight: &Tensor) -> DType {
-    if weight.dtype() == DType::F32 { DType::F32 } else { x.dtype() }
 }
 
 /// `x·wᵀ + b` in the format `output`, with GELU or a plain residual where asked.
@@ -98,8 +100,7 @@ fn plain(
     output: DType,
 ) -> Result<Tensor> {
     let (rows, inputs, outputs) = (x.dim(0), x.dim(1), weight.dim(0));
-    let dtype = wider(x, weight);
-    let x = &cast(NAME, x, dtype)?;
+    let dtype = x.dtype();
     let weight = cast(NAME, weight, dtype)?;
     let bias = bias.map(|bias| cast(NAME, bias, output)).transpose()?;
     let out = empty(device, &[rows, outputs], output)?;
@@ -137,10 +138,8 @@ pub(super) fn rows_of(tensor: &Tensor, dtype: DType) -> Result<Operand> {
 
 fn gelu(device: &Device, x: &Tensor) -> Result<Tensor> {
     const PER_THREAD: usize = 8;
-    let (dtype, function) = match x.dtype() {
-        DType::F32 => (DType::F32, "linear_gelu_f32"),
-        DType::BF16 | DType::I8 | DType::U32 | DType::F8E4M3 => (DType::BF16, "linear_gelu"),
-    };
+    let dtype = float_format(x);
+    let function = if dtype == DType::F32 { "linear_gelu_f32" } else { "linear_gelu" };
     let out = empty(device, x.shape(), dtype)?;
     let arguments = [pointer(NAME, x, dtype)?, pointer(NAME, &out, dtype)?, Argument::long(x.count())];
     let grid = Grid::elements(x.count().div_ceil(PER_THREAD));

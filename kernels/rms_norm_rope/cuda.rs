@@ -2,7 +2,7 @@
 //! spans all heads, so a row is never shared out further.
 
 use super::{NAME, RopeTable};
-use crate::cuda::{Argument, Device, Grid, cast, empty, optional, pointer};
+use crate::cuda::{Argument, Device, Grid, cast, empty, float_format, optional, pointer};
 use crate::{DType, Result, Tensor};
 
 pub(super) fn rms_norm_rope(
@@ -12,7 +12,7 @@ pub(super) fn rms_norm_rope(
     epsilon: f32,
     rope: Option<&RopeTable>,
 ) -> Result<Tensor> {
-    let dtype = if x.dtype() == DType::F32 { DType::F32 } else { DType::BF16 };
+    let dtype = float_format(x);
     let out = empty(device, x.shape(), dtype)?;
     let weight = cast(NAME, weight, DType::F32)?;
     let (rows, width, pairs) = (x.dim(0), x.dim(1), rope.map_or(4, |rope| rope.cos.dim(1)));

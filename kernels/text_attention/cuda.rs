@@ -1,7 +1,7 @@
 //! Keys after the last word are never visited; padding in between is masked.
 
 use super::NAME;
-use crate::cuda::{Argument, Buffer, Device, Grid, empty, pointer};
+use crate::cuda::{Argument, Buffer, Device, Grid, empty, float_format, pointer};
 use crate::position_bias::PositionBias;
 use crate::{DType, Error, Result, Tensor};
 
@@ -24,7 +24,7 @@ pub(super) fn text_attention(
     let with_gaps = is_text[..keys].contains(&false);
     let mask: Vec<u8> = is_text.iter().map(|&text| u8::from(text)).collect();
     let mask = with_gaps.then(|| Buffer::from_bytes(device, &mask)).transpose()?;
-    let dtype = if q.dtype() == DType::F32 { DType::F32 } else { DType::BF16 };
+    let dtype = float_format(q);
     let out = empty(device, q.shape(), dtype)?;
     let arguments = [
         pointer(NAME, q, dtype)?,

@@ -30,9 +30,9 @@ fn dense_clips_are_the_cpus() {
         return eprintln!("| skipped: no {FOLDER} here | |");
     }
     let model = Model::in_folder(Path::new(FOLDER)).unwrap();
+    let mut pipelines = [&Device::Cpu, &device].map(|device| Pipeline::open(&model, device).unwrap());
     for (seed, prompt) in PROMPTS.into_iter().enumerate() {
-        let [there, here] =
-            [&Device::Cpu, &device].map(|device| clip(&model, device, prompt, seed as u32).unwrap());
+        let [there, here] = pipelines.each_mut().map(|pipeline| clip(pipeline, prompt, seed as u32).unwrap());
         assert_eq!((there.len(), here.len()), (17, 17));
         let decibels = psnr(&there, &here);
         say(&format!("clip {seed}, dense: {decibels:.1} dB to the CPU's"), 0.0);
@@ -40,9 +40,9 @@ fn dense_clips_are_the_cpus() {
     }
 }
 
-fn clip(model: &Model, device: &Device, prompt: &str, seed: u32) -> Result<Vec<Picture>, Box<dyn Error>> {
+fn clip(pipeline: &mut Pipeline, prompt: &str, seed: u32) -> Result<Vec<Picture>, Box<dyn Error>> {
     let spec = VideoSpec {
-        model: model.id().clone(),
+        model: pipeline.model().id().clone(),
         operation: Operation::TextToVideo,
         prompt: prompt.to_owned(),
         effective_prompt: prompt.to_owned(),
@@ -63,7 +63,7 @@ fn clip(model: &Model, device: &Device, prompt: &str, seed: u32) -> Result<Vec<P
         normalize_prompt: false,
     };
     let mut pictures = Pictures(Vec::new());
-    Pipeline::open(model, device)?.generate(&spec, None, &mut pictures)?;
+    pipeline.generate(&spec, None, &mut pictures)?;
     Ok(pictures.0)
 }
 

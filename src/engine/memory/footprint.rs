@@ -42,8 +42,6 @@ const FRAMES_PER_LATENT: usize = 4;
 pub const REMEMBERED_TEXTS: usize = 8;
 /// Pixels of a latent's side.
 const SIDE: usize = 8;
-/// Bytes of a float32.
-const FLOAT: usize = 4;
 /// Blocks of an int8 matrix.
 const INT8_BLOCK: usize = 128;
 /// Feature maps of many sizes leave holes between them, this part of what they take.
@@ -89,7 +87,7 @@ impl Workload {
         let architecture = model.architecture();
         let bytes = match kind {
             PartKind::TextEncoder => {
-                let plain = self.text_element(architecture);
+                let plain = architecture.text_encoder.element(self.element);
                 in_pages(architecture.text_encoder_tensors().iter().map(|tensor| self.held(tensor, plain)))
             }
             // Both halves' tensors are in one file; each half holds its own.
@@ -104,11 +102,6 @@ impl Workload {
         Part { key: PartKey { kind, source }, bytes }
     }
 
-    /// Bytes of what a text encoder computes in.
-    fn text_element(&self, architecture: &Architecture) -> usize {
-        if architecture.text_encoder.is_narrow() { FLOAT } else { self.element }
-    }
-
     fn half(&self, architecture: &Architecture, prefix: &str) -> u64 {
         let tensors = architecture.vae_tensors();
         let tensors: Vec<_> = tensors.into_iter().filter(|tensor| tensor.name.starts_with(prefix)).collect();
@@ -121,7 +114,7 @@ impl Workload {
 
     fn transformer_weights(&self, architecture: &Architecture) -> u64 {
         let tensors = architecture.transformer_tensors();
-        let plain = if architecture.transformer.is_narrow() { FLOAT } else { self.element };
+        let plain = architecture.transformer.element(self.element);
         in_pages(tensors.iter().map(|tensor| {
             self.held(tensor, if is_linear_branch(&tensor.name) { self.element } else { plain })
         }))
@@ -170,7 +163,7 @@ impl Workload {
         let still = [1 + FRAMES_PER_LATENT * (frames - 1), height * SIDE, width * SIDE];
         let computed = match kind {
             PartKind::TextEncoder => {
-                umt5::text_work(text_encoder, *max_tokens, self.text_element(architecture))
+                umt5::text_work(text_encoder, *max_tokens, text_encoder.element(element))
             }
             PartKind::Encoder => vae::encoder_work(vae, still, element),
             PartKind::Transformer => wan::step_work(
@@ -194,7 +187,7 @@ impl Workload {
                 architecture.experts.len() * wan::text_keys(transformer, self.linear, element)
             }
         };
-        let texts = REMEMBERED_TEXTS * max_tokens * text_encoder.dim * self.text_element(architecture);
+        let texts = REMEMBERED_TEXTS * max_tokens * text_encoder.dim * text_encoder.element(element);
         (computed + holes + kept + texts) as u64
     }
 }

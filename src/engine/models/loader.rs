@@ -94,12 +94,13 @@ impl<'a> Loader<'a> {
         let weight = if self.contains("int8_weight") {
             self.stored_int8(inputs, outputs)?
         } else {
-            let weight = |dtype| self.upload("weight", &[outputs, inputs], dtype);
-            match self.linear {
-                LinearCompute::Bf16 => Matrix::Plain(weight(self.plain)?),
-                LinearCompute::Int8 => Matrix::of(weight(self.device.activations())?, Format::Int8)?,
-                LinearCompute::Fp8 => Matrix::of(weight(self.device.activations())?, Format::Fp8)?,
-            }
+            let plain = self.plain("weight", &[outputs, inputs])?;
+            let format = match self.linear {
+                LinearCompute::Bf16 => Format::Plain,
+                LinearCompute::Int8 => Format::Int8,
+                LinearCompute::Fp8 => Format::Fp8,
+            };
+            Matrix::of(plain, format)?
         };
         self.with_bias(weight, outputs)
     }

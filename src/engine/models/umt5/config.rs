@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::models::narrow::is_narrow;
+use crate::engine::models::narrow::{element, is_narrow};
 
 /// Shape of a umT5 encoder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,11 @@ impl Umt5Config {
     /// Whether it computes in float32 on every device.
     pub fn is_narrow(&self) -> bool {
         is_narrow(self.dim)
+    }
+
+    /// Bytes of a number that it holds or computes in, where activations have `activation`.
+    pub fn element(&self, activation: usize) -> usize {
+        element(self.dim, activation)
     }
 
     /// The encoder of every published Wan model.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::models::narrow::is_narrow;
+use crate::engine::models::narrow::{element, is_narrow};
 
 /// Pixels of the latent that one token covers: time, height, width.
 pub const PATCH: [usize; 3] = [1, 2, 2];
@@ -82,6 +82,11 @@ impl WanConfig {
     /// Whether its stream, plain layers and dense attention are float32 on every device.
     pub fn is_narrow(&self) -> bool {
         is_narrow(self.dim)
+    }
+
+    /// Bytes of a number of the stream and of plain layers, where activations have `activation`.
+    pub fn element(&self, activation: usize) -> usize {
+        element(self.dim, activation)
     }
 
     /// Channels of one attention head.

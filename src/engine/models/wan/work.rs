@@ -14,14 +14,12 @@ const SPARSE_ROWS: usize = 6;
 const SAGE_EIGHT_BIT_ROWS: usize = 3;
 /// Of a token: cosine and sine of each pair of a head's channels, float32.
 const ROPE_BYTES: usize = 4;
-/// Bytes of a float32.
-const FLOAT: usize = 4;
 /// What choosing blocks, sums over chunks and a few rows in float32 take, as a part of one tensor of tokens × dim.
 const SMALL_SHARE: usize = 2;
 
 /// Bytes of an element of what layers in the format `linear` compute in, where activations have `element` bytes.
 fn computed(config: &WanConfig, linear: LinearCompute, element: usize) -> usize {
-    if config.is_narrow() && linear == LinearCompute::Bf16 { FLOAT } else { element }
+    if linear == LinearCompute::Bf16 { config.element(element) } else { element }
 }
 
 /// Bytes of one evaluation over `tokens`, elements of `element` bytes. `stores_gelu_in_int8` is what the operator of that
@@ -46,8 +44,11 @@ pub fn step_work(
             (SPARSE_ROWS * row).max(ATTENTION_ROWS * row + SAGE_EIGHT_BIT_ROWS * eight_bits(row))
         }
     };
-    let is_dense = matches!(attention_type, AttentionType::Original);
-    let scores = if is_dense && element > activation { FLOAT_SCORES.min(tokens * tokens * FLOAT) } else { 0 };
+    let scores = if attention_type == AttentionType::Original && element > activation {
+        FLOAT_SCORES.min(tokens * tokens * element)
+    } else {
+        0
+    };
     // Into the hidden layer: the stream and its norm, in eight bits but for bfloat16; the product, and what GELU makes of it
     // in eight bits. Out of it: the stream, the hidden layer, the product, and the result where it is a pass of its own.
     let (up, down) = match linear {
@@ -61,7 +62,7 @@ pub fn step_work(
     };
     let rope = config.head_dim() * ROPE_BYTES;
     // The stream, what is added to it and the sum, as far as they are wider than the rest.
-    let stream = if config.is_narrow() { 3 * config.dim * (FLOAT - element) } else { 0 };
+    let stream = 3 * config.dim * (config.element(activation) - element);
     tokens * (attention.max(up).max(down) + row / SMALL_SHARE + rope + stream) + scores
 }
 
