@@ -1,9 +1,9 @@
 //! The connection that writes: found again when it is lost, as long as nobody has taken the database over meanwhile.
 //!
-//! A commit whose answer is lost may have happened. Its transaction has a number, and the server knows what became of it:
-//! so whoever waits is told the truth as soon as there is a connection again. Only if there is none for long are they told
-//! that the store does not answer; should that commit then turn out to have happened, this server ends, for what it holds
-//! in memory and what it told its workers is no longer what is stored.
+//! A commit whose answer is lost may have happened. Each transaction counts itself in the row of whoever writes it, so that
+//! the database knows what became of it: whoever waits is told the truth as soon as there is a connection again. Only if
+//! there is none for long are they told that the store does not answer; should that commit then turn out to have happened,
+//! this server ends, for what it holds in memory and what it told its workers is no longer what is stored.
 
 use std::time::Duration;
 
@@ -44,10 +44,12 @@ pub(super) struct Own {
     pool: PgPool,
     connection: Option<Connection>,
     role: Role,
-    /// The number of the transaction under way.
-    transaction: Option<String>,
-    /// That of a commit which nobody knows anything of, and which was reported as failed.
-    doubt: Option<String>,
+    /// The row that counts what this connection and those after it have committed.
+    writer: i64,
+    /// What that row says once the transaction under way is committed.
+    commits: Option<i64>,
+    /// The same of a commit which nobody knows anything of, and which was reported as failed.
+    doubt: Option<i64>,
     /// The last failure to connect, and when there is to be another try.
     failed: Option<(Instant, String)>,
     ended: watch::Sender<Option<String>>,
@@ -60,10 +62,16 @@ pub(super) async fn lock(connection: &mut Connection) -> Result<bool, StoreError
 }
 
 impl Own {
-    pub(super) fn new(pool: PgPool, connection: Connection, role: Role) -> Self {
+    pub(super) async fn new(
+        pool: PgPool,
+        mut connection: Connection,
+        role: Role,
+    ) -> Result<Self, StoreError> {
+        let sql = "insert into writers default values returning id";
+        let writer = connection.query(sql).one().await?.get("id")?;
         let (ended, _) = watch::channel(None);
         let connection = Some(connection);
-        Self { pool, connection, role, transaction: None, doubt: None, failed: None, ended }
+        Ok(Self { pool, connection, role, writer, commits: None, doubt: None, failed: None, ended })
     }
 
     /// Why this store cannot be written any more, once it cannot.
@@ -125,11 +133,12 @@ impl Own {
         if now != generation {
             return Err(self.end("another server has taken the database over"));
         }
-        if let Some(transaction) = self.doubt.take()
-            && self.happened(&transaction).await.inspect_err(|_| self.doubt = Some(transaction.clone()))?
+        if let Some(commits) = self.doubt
+            && self.happened(commits).await?
         {
             return Err(self.end("a write that was reported as failed turns out to have happened"));
         }
+        self.doubt = None;
         Ok(())
     }
 
@@ -143,11 +152,12 @@ impl Own {
     async fn transaction(&mut self) -> Result<(), StoreError> {
         let Some(connection) = &mut self.connection else { return Err(lost()) };
         connection.query("begin").run().await?;
-        let sql =
-            "select generation, cast(pg_current_xact_id() as text) as transaction from server for update";
-        let row = connection.query(sql).one().await?;
+        let sql = "with writer as
+                   (update writers set commits = commits + 1, at = now() where id = $1 returning commits)
+                   select generation, commits from server cross join writer for update of server";
+        let row = connection.query(sql).bind(self.writer).one().await?;
         let now: i64 = row.get("generation")?;
-        self.transaction = Some(row.get("transaction")?);
+        self.commits = Some(row.get("commits")?);
         match self.role {
             Role::Server { generation } if generation != now => {
                 Err(self.end("another server has taken the database over"))
@@ -156,25 +166,21 @@ impl Own {
         }
     }
 
-    /// Whether a transaction was committed, as the server that ran it knows.
-    async fn happened(&mut self, transaction: &str) -> Result<bool, StoreError> {
+    /// Whether the transaction that counted this far was committed. Waits for the lock of one that is still under way.
+    async fn happened(&mut self, commits: i64) -> Result<bool, StoreError> {
         let Some(connection) = &mut self.connection else { return Err(lost()) };
-        let sql = "select coalesce(pg_xact_status(cast($1 as xid8)), 'forgotten') as fate";
-        let row = connection.query(sql).bind(transaction).one().await?;
-        match row.get::<&str>("fate")? {
-            "committed" => Ok(true),
-            "in progress" => Err(StoreError::Unavailable("a commit is still under way".to_owned())),
-            _ => Ok(false),
-        }
+        let sql = "select commits from writers where id = $1 for update";
+        let row = connection.query(sql).bind(self.writer).one().await?;
+        Ok(row.get::<i64>("commits")? >= commits)
     }
 
     /// What became of a transaction, from whatever connection there is or comes.
-    async fn fate(&mut self, transaction: &str) -> Result<bool, StoreError> {
+    async fn fate(&mut self, commits: i64) -> Result<bool, StoreError> {
         if !self.is_alive().await {
             self.failed = None;
             self.reconnect().await?;
         }
-        self.happened(transaction).await
+        self.happened(commits).await
     }
 }
 
@@ -193,20 +199,20 @@ impl Link for Own {
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
-        let (Some(connection), Some(transaction)) = (&mut self.connection, self.transaction.take()) else {
+        let (Some(connection), Some(commits)) = (&mut self.connection, self.commits.take()) else {
             return Err(lost());
         };
         let Err(error) = connection.query("commit").run().await else { return Ok(()) };
         tracing::warn!(%error, "the answer to a commit was lost");
         let until = Instant::now() + TRUTH_PATIENCE;
         loop {
-            match self.fate(&transaction).await {
+            match self.fate(commits).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(error),
                 Err(_) if self.ended.borrow().is_some() => return Err(error),
                 Err(_) if Instant::now() < until => sleep(RETRY_EVERY).await,
                 Err(_) => {
-                    self.doubt = Some(transaction);
+                    self.doubt = Some(commits);
                     return Err(error);
                 }
             }
@@ -234,10 +240,9 @@ impl Link for Own {
     }
 
     async fn close(self) -> Result<(), StoreError> {
-        match self.connection {
-            Some(connection) => connection.close().await,
-            None => Ok(()),
-        }
+        let Some(mut connection) = self.connection else { return Ok(()) };
+        connection.query("delete from writers where id = $1").bind(self.writer).run().await?;
+        connection.close().await
     }
 }
 

@@ -10,7 +10,7 @@ use super::link::{Own, Role, lock};
 use crate::store::StoreError;
 use crate::store::sql::{Connection, Readers, SqlStore, unavailable};
 
-/// Older servers say `pg_current_xact_id` otherwise, or are no longer maintained.
+/// Older servers are no longer maintained.
 const OLDEST_SERVER: i64 = 150_000;
 
 /// Connections that read: a status call is short, but each waits for the network.
@@ -47,7 +47,9 @@ pub async fn open(url: &str) -> Result<SqlStore, StoreError> {
     let mut connection = migrated(connection).await?;
     let sql = "update server set generation = generation + 1 where id = 1 returning generation";
     let generation = connection.query(sql).one().await?.get("generation")?;
-    let own = Own::new(pool, connection, Role::Server { generation });
+    // Of those that were killed. A command beside a server does not take a day.
+    connection.query("delete from writers where at < now() - interval '1 day'").run().await?;
+    let own = Own::new(pool, connection, Role::Server { generation }).await?;
     Ok(start(own, options))
 }
 
@@ -59,7 +61,7 @@ pub async fn open_beside(url: &str) -> Result<SqlStore, StoreError> {
     let mut connection = pool.acquire().await.map_err(unavailable)?;
     check(&mut connection).await?;
     let connection = migrated(Connection::Postgres(connection)).await?;
-    Ok(start(Own::new(pool, connection, Role::Beside), options))
+    Ok(start(Own::new(pool, connection, Role::Beside).await?, options))
 }
 
 /// Whether a server could use the database; changes nothing. Answers what it is.
