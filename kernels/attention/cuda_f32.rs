@@ -2,7 +2,7 @@
 //! As many queries at once as their scores have room for.
 
 use super::{FLOAT_SCORES, NAME};
-use crate::cuda::{Argument, Device, Epilogue, Grid, Matmul, Operand, address, empty, pointer};
+use crate::cuda::{Argument, Device, Grid, Matmul, Operand, empty, pointer};
 use crate::{DType, Result, Tensor};
 
 /// Elements on which the library wants rows to begin.
@@ -15,47 +15,27 @@ pub(super) fn attention(device: &Device, q: &Tensor, k: &Tensor, v: &Tensor, hea
     let at_once = (FLOAT_SCORES / (row * DType::F32.size())).clamp(1, queries.max(1));
     let out = empty(device, q.shape(), DType::F32)?;
     let scores = empty(device, &[at_once, row], DType::F32)?;
-    let weights = Operand { address: address(NAME, &scores, DType::F32)?, row, batch: 0 };
+    let weights = Operand::of(NAME, &scores, DType::F32)?;
     let softmax = [pointer(NAME, &scores, DType::F32)?, Argument::int(keys), Argument::int(row)];
     for first in (0..queries).step_by(at_once) {
         let count = at_once.min(queries - first);
         for head in 0..heads {
             let part = |tensor: &Tensor, row: usize| -> Result<Operand> {
-                let before = (row * width + head * head_length) * DType::F32.size();
-                let address = address(NAME, tensor, DType::F32)? + before as u64;
-                Ok(Operand { address, row: width, batch: 0 })
+                Ok(Operand::of(NAME, tensor, DType::F32)?.from(row * width + head * head_length))
             };
             let product = Matmul {
-                m: count,
-                n: keys,
-                k: head_length,
-                batches: 1,
-                x: part(q, first)?,
-                w: part(k, 0)?,
-                w_is_kn: false,
-                out: weights,
-                input: DType::F32,
-                output: DType::F32,
-                bias: 0,
-                residual: 0,
-                epilogue: Epilogue::Plain,
                 factor: 1.0 / (head_length as f32).sqrt(),
-                scales: None,
+                ..Matmul::new([count, keys, head_length], part(q, first)?, part(k, 0)?, weights)
             };
+            let (v, out) = (part(v, 0)?, part(&out, first)?);
             // SAFETY: scores hold `count` rows of `row`, of which `keys` are written and read; the others are rows of
             // `width`, `count` or `keys` of them, of which one head's columns are.
             unsafe {
                 device.matmul(&product)?; // (queries, keys)
                 device.launch("attention/kernel", "attention_softmax_f32", Grid::rows(count), &softmax)?;
                 device.matmul(&Matmul {
-                    n: head_length,
-                    k: keys,
-                    x: weights,
-                    w: part(v, 0)?,
                     w_is_kn: true,
-                    out: part(&out, first)?,
-                    factor: 1.0,
-                    ..product
+                    ..Matmul::new([count, head_length, keys], weights, v, out)
                 })?; // (queries, head dim)
             }
         }

@@ -13,8 +13,8 @@ use cudarc::{
     driver::{CudaStream, result},
 };
 
-use super::{CudaError, Device};
-use crate::DType;
+use super::{CudaError, Device, address};
+use crate::{DType, Tensor};
 
 /// What NVIDIA recommends on Hopper, and enough everywhere else.
 const WORKSPACE: usize = 32 << 20;
@@ -29,12 +29,25 @@ pub(crate) enum Epilogue {
     Gelu,
 }
 
-/// One matrix: its address, the elements from one row to the next, and from one batch to the next.
+/// One matrix: its address, its elements, and how many of them lie from the beginning of one row to that of the next.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operand {
-    pub(crate) address: u64,
-    pub(crate) row: usize,
-    pub(crate) batch: usize,
+    address: u64,
+    dtype: DType,
+    row: usize,
+}
+
+impl Operand {
+    /// The rows of `tensor`, whatever dimensions count them. Fails unless it is of `dtype` and on a GPU.
+    pub(crate) fn of(operator: &'static str, tensor: &Tensor, dtype: DType) -> crate::Result<Self> {
+        let row = tensor.shape().last().copied().unwrap_or(1);
+        Ok(Self { address: address(operator, tensor, dtype)?, dtype, row })
+    }
+
+    /// What lies in it from the element `first` on, in rows that are as far apart.
+    pub(crate) fn from(self, first: usize) -> Self {
+        Self { address: self.address + (first * self.dtype.size()) as u64, ..self }
+    }
 }
 
 /// Float32 factors, one a row of `x` and one a row of `w`, for float8 inputs.
@@ -44,29 +57,32 @@ pub(crate) struct Scales {
     pub(crate) w: u64,
 }
 
-/// `out[m,n] = epilogue(factor · x[m,k] · wᵀ + bias)`, `batches` times.
+/// `out[m,n] = epilogue(factor · x[m,k] · wᵀ + bias)`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matmul {
     pub(crate) m: usize,
     pub(crate) n: usize,
     pub(crate) k: usize,
-    pub(crate) batches: usize,
     pub(crate) x: Operand,
-    /// `[n,k]`, or `[k,n]` with `w_is_kn`.
+    /// `[n,k]`, or `[k,n]` with `w_is_kn`, of elements as in `x`.
     pub(crate) w: Operand,
     pub(crate) w_is_kn: bool,
     pub(crate) out: Operand,
-    /// Of `x` and `w`.
-    pub(crate) input: DType,
-    /// Of `out` and the bias.
-    pub(crate) output: DType,
-    /// Address of `n` elements, or 0.
+    /// Address of `n` elements as in `out`, or 0.
     pub(crate) bias: u64,
     /// Address of a matrix like `out` that is added to the product, or 0.
     pub(crate) residual: u64,
     pub(crate) epilogue: Epilogue,
     pub(crate) factor: f32,
     pub(crate) scales: Option<Scales>,
+}
+
+impl Matmul {
+    /// `out[m,n] = x[m,k] · w[n,k]ᵀ`, and nothing else.
+    pub(crate) fn new([m, n, k]: [usize; 3], x: Operand, w: Operand, out: Operand) -> Self {
+        let (bias, residual, epilogue, factor, scales) = (0, 0, Epilogue::Plain, 1.0, None);
+        Self { m, n, k, x, w, w_is_kn: false, out, bias, residual, epilogue, factor, scales }
+    }
 }
 
 /// The library's handle, its workspace and the plans made so far.
@@ -91,12 +107,12 @@ impl Device {
     /// # Safety
     /// The operands must be valid for the shape, on this device, and the output not read or written elsewhere meanwhile.
     pub(crate) unsafe fn matmul(&self, product: &Matmul) -> Result<(), CudaError> {
-        if product.m == 0 || product.n == 0 || product.batches == 0 {
+        if product.m == 0 || product.n == 0 {
             return Ok(());
         }
         self.bind()?;
-        let Matmul { m, n, k, batches, input, .. } = product;
-        let name = || format!("matmul {input:?} {batches}x{m}x{n}x{k}");
+        let Matmul { m, n, k, x, .. } = product;
+        let name = || format!("matmul {:?} {m}x{n}x{k}", x.dtype);
         self.watched(name, || self.library().run(product))
     }
 
@@ -183,14 +199,13 @@ impl Drop for Library {
 /// All that the choice of an algorithm depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    sizes: [usize; 4],
+    sizes: [usize; 3],
     rows: [usize; 3],
-    batch_strides: [usize; 3],
     alignments: [u32; 3],
     residual: bool,
     w_is_kn: bool,
-    input: u8,
-    output: u8,
+    input: DType,
+    output: DType,
     epilogue: Epilogue,
     bias: bool,
     scaled: bool,
@@ -203,14 +218,13 @@ impl Key {
             best as u32
         };
         Self {
-            sizes: [p.m, p.n, p.k, p.batches],
+            sizes: [p.m, p.n, p.k],
             rows: [p.x.row, p.w.row, p.out.row],
-            batch_strides: [p.x.batch, p.w.batch, p.out.batch],
             alignments: [alignment(p.x.address), alignment(p.w.address), alignment(p.out.address)],
             residual: p.residual != 0,
             w_is_kn: p.w_is_kn,
-            input: p.input as u8,
-            output: p.output as u8,
+            input: p.x.dtype,
+            output: p.out.dtype,
             epilogue: p.epilogue,
             bias: p.bias != 0,
             scaled: p.scales.is_some(),
@@ -251,9 +265,9 @@ impl Plan {
             describe(description, Attribute::CUBLASLT_MATMUL_DESC_FAST_ACCUM, &1i8)?;
         }
         let (w_rows, w_cols) = if p.w_is_kn { (p.n, p.k) } else { (p.k, p.n) };
-        let w = layout(p.input, (w_rows, w_cols), p.w, p.batches)?;
-        let x = layout(p.input, (p.k, p.m), p.x, p.batches)?;
-        let out = layout(p.output, (p.n, p.m), p.out, p.batches)?;
+        let w = layout((w_rows, w_cols), p.w)?;
+        let x = layout((p.k, p.m), p.x)?;
+        let out = layout((p.n, p.m), p.out)?;
         let mut plan = Self { description, w, x, out, algorithm: sys::cublasLtMatmulAlgo_t { data: [0; 8] } };
         plan.aim(p)?;
         // For a few rows of e4m3 it wants to share out the sums, and then finds nothing; without the memory for that it does.
@@ -315,7 +329,7 @@ impl Plan {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
         if p.bias != 0 {
             describe(self.description, Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p.bias)?;
-            let kind = data_type(p.output)?;
+            let kind = data_type(p.out.dtype)?;
             describe(self.description, Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &kind)?;
         }
         if let Some(scales) = p.scales {
@@ -352,35 +366,11 @@ fn describe<T>(
 }
 
 fn layout(
-    element: DType,
     (rows, columns): (usize, usize),
     operand: Operand,
-    batches: usize,
 ) -> Result<sys::cublasLtMatrixLayout_t, CudaError> {
-    use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
-    let kind = data_type(element)?;
-    let made = lt::create_matrix_layout(kind, rows as u64, columns as u64, operand.row as i64)?;
-    if batches > 1 {
-        let count =
-            i32::try_from(batches).map_err(|_| CudaError::Unsupported(format!("{batches} batches")))?;
-        let stride = operand.batch as i64;
-        // SAFETY: the attributes take one i32 and one i64.
-        unsafe {
-            lt::set_matrix_layout_attribute(
-                made,
-                Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
-                (&raw const count).cast(),
-                size_of_val(&count),
-            )?;
-            lt::set_matrix_layout_attribute(
-                made,
-                Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
-                (&raw const stride).cast(),
-                size_of_val(&stride),
-            )?;
-        }
-    }
-    Ok(made)
+    let kind = data_type(operand.dtype)?;
+    Ok(lt::create_matrix_layout(kind, rows as u64, columns as u64, operand.row as i64)?)
 }
 
 fn data_type(element: DType) -> Result<sys::cudaDataType_t, CudaError> {

@@ -2,7 +2,7 @@
 //! registers, and a frame's scores fit memory. Frames go one after another, so only one set of scores is held.
 
 use super::NAME;
-use crate::cuda::{Argument, Device, Epilogue, Grid, Matmul, Operand, address, empty, pointer};
+use crate::cuda::{Argument, Device, Grid, Matmul, Operand, empty, pointer};
 use crate::{DType, Result, Tensor};
 
 /// Elements on which the library wants rows to begin.
@@ -15,8 +15,8 @@ pub(super) fn frame_attention(device: &Device, qkv: &Tensor) -> Result<Tensor> {
     let out = empty(device, &[frames, positions, channels], DType::BF16)?;
     let scores = empty(device, &[positions, row], DType::F32)?;
     let weights = empty(device, &[positions, row], DType::BF16)?;
-    let scores_at = address(NAME, &scores, DType::F32)?;
-    let weights_at = address(NAME, &weights, DType::BF16)?;
+    let operand = |tensor: &Tensor, dtype| Operand::of(NAME, tensor, dtype);
+    let (scores_matrix, weights_matrix) = (operand(&scores, DType::F32)?, operand(&weights, DType::BF16)?);
     let softmax = [
         pointer(NAME, &scores, DType::F32)?,
         pointer(NAME, &weights, DType::BF16)?,
@@ -25,32 +25,14 @@ pub(super) fn frame_attention(device: &Device, qkv: &Tensor) -> Result<Tensor> {
         Argument::F32(1.0 / (channels as f32).sqrt()),
     ];
     let part = |frame: usize, index: usize| -> Result<Operand> {
-        let first = (frame * positions * stride + index * channels) * DType::BF16.size();
-        Ok(Operand { address: address(NAME, qkv, DType::BF16)? + first as u64, row: stride, batch: 0 })
+        Ok(operand(qkv, DType::BF16)?.from(frame * positions * stride + index * channels))
     };
     for frame in 0..frames {
-        let product = Matmul {
-            m: positions,
-            n: positions,
-            k: channels,
-            batches: 1,
-            x: part(frame, 0)?,
-            w: part(frame, 1)?,
-            w_is_kn: false,
-            out: Operand { address: scores_at, row, batch: 0 },
-            input: DType::BF16,
-            output: DType::F32,
-            bias: 0,
-            residual: 0,
-            epilogue: Epilogue::Plain,
-            factor: 1.0,
-            scales: None,
-        };
-        let first = frame * positions * channels * DType::BF16.size();
-        let to = address(NAME, &out, DType::BF16)? + first as u64;
+        let (q, k, v) = (part(frame, 0)?, part(frame, 1)?, part(frame, 2)?);
+        let out = operand(&out, DType::BF16)?.from(frame * positions * channels);
         // SAFETY: scores and weights hold `positions` rows of `row`; the parts lie inside qkv, the frame inside out.
         unsafe {
-            device.matmul(&product)?; // (queries, keys)
+            device.matmul(&Matmul::new([positions, positions, channels], q, k, scores_matrix))?; // (queries, keys)
             device.launch(
                 "frame_attention/kernel",
                 "frame_attention_softmax",
@@ -58,14 +40,8 @@ pub(super) fn frame_attention(device: &Device, qkv: &Tensor) -> Result<Tensor> {
                 &softmax,
             )?;
             device.matmul(&Matmul {
-                n: channels,
-                k: positions,
-                x: Operand { address: weights_at, row, batch: 0 },
-                w: part(frame, 2)?,
                 w_is_kn: true,
-                out: Operand { address: to, row: channels, batch: 0 },
-                output: DType::BF16,
-                ..product
+                ..Matmul::new([positions, channels, positions], weights_matrix, v, out)
             })?; // (positions, channels)
         }
     }

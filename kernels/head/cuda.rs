@@ -1,7 +1,7 @@
 //! Norm and product in float32, some thousand rows at a time: the whole in float32 would be twice the network's stream.
 
 use super::NAME;
-use crate::cuda::{Argument, Device, Epilogue, Grid, Matmul, Operand, address, cast, empty, pointer};
+use crate::cuda::{Argument, Device, Grid, Matmul, Operand, address, cast, empty, pointer};
 use crate::linear::Linear;
 use crate::{DType, Error, Matrix, Result, Tensor};
 
@@ -42,25 +42,11 @@ pub(super) fn head(
             Argument::F32(1.0),
             Argument::F32(epsilon),
         ];
-        let matrix = |tensor: &Tensor, row| -> Result<Operand> {
-            Ok(Operand { address: address(NAME, tensor, DType::F32)?, row, batch: 0 })
-        };
+        let matrix = |tensor: &Tensor| Operand::of(NAME, tensor, DType::F32);
+        let sums = matrix(&out.rows(first..first + count)?)?;
         let product = Matmul {
-            m: count,
-            n: outputs,
-            k: width,
-            batches: 1,
-            x: matrix(&normed, width)?,
-            w: matrix(&weight, width)?,
-            w_is_kn: false,
-            out: matrix(&out.rows(first..first + count)?, outputs)?,
-            input: DType::F32,
-            output: DType::F32,
             bias: bias.as_ref().map_or(Ok(0), |bias| address(NAME, bias, DType::F32))?,
-            residual: 0,
-            epilogue: Epilogue::Plain,
-            factor: 1.0,
-            scales: None,
+            ..Matmul::new([count, outputs, width], matrix(&normed)?, matrix(&weight)?, sums)
         };
         let grid = Grid { shared: width * size_of::<f32>(), ..Grid::rows(count) };
         // SAFETY: `normed` holds `count` rows of `width`; the product reads them in stream order.

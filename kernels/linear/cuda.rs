@@ -6,8 +6,7 @@ use super::cuda_fp8::Fp8;
 use super::cuda_int8::Int8;
 use super::{Epilogue, Linear, NAME};
 use crate::cuda::{
-    self, Argument, Device, Grid, Matmul, Operand, Scales, address, cast, empty, float_format, optional,
-    pointer,
+    self, Argument, Device, Grid, Matmul, Operand, address, cast, empty, float_format, optional, pointer,
 };
 use crate::quantize_fp8::quantize_gelu_fp8;
 use crate::{DType, Error, Format, Matrix, Result, Tensor};
@@ -109,31 +108,17 @@ fn plain(
         Epilogue::Residual(residual) => address(NAME, residual, output)?,
         Epilogue::None | Epilogue::GeluTanh | Epilogue::GatedResidual { .. } => 0,
     };
+    let operand = |tensor: &Tensor, dtype| Operand::of(NAME, tensor, dtype);
+    let (x, w, sums) = (operand(x, dtype)?, operand(&weight, dtype)?, operand(&out, output)?);
     let product = Matmul {
-        m: rows,
-        n: outputs,
-        k: inputs,
-        batches: 1,
-        x: rows_of(x, dtype)?,
-        w: rows_of(&weight, dtype)?,
-        w_is_kn: false,
-        out: rows_of(&out, output)?,
-        input: dtype,
-        output,
         bias: bias.as_ref().map_or(Ok(0), |bias| address(NAME, bias, output))?,
         residual,
         epilogue: if gelu { cuda::Epilogue::Gelu } else { cuda::Epilogue::Plain },
-        factor: 1.0,
-        scales: None::<Scales>,
+        ..Matmul::new([rows, outputs, inputs], x, w, sums)
     };
     // SAFETY: the shapes were checked by the operator; all operands live until the stream has passed.
     unsafe { device.matmul(&product)? };
     Ok(out)
-}
-
-/// A matrix as cuBLASLt takes it, its rows one behind the other.
-pub(super) fn rows_of(tensor: &Tensor, dtype: DType) -> Result<Operand> {
-    Ok(Operand { address: address(NAME, tensor, dtype)?, row: tensor.dim(1), batch: 0 })
 }
 
 fn gelu(device: &Device, x: &Tensor) -> Result<Tensor> {

@@ -1,9 +1,8 @@
 //! fp8 through cuBLASLt, which also scales rows and columns and adds bias and residual, gated or not. Where it cannot (it takes
 //! factors of rows on Hopper) the same product in bfloat16, which holds every e4m3 exactly.
 
-use super::cuda::rows_of;
 use super::{Epilogue, NAME};
-use crate::cuda::{self, Argument, Device, Grid, Matmul, Scales, address, cast, empty, optional, pointer};
+use crate::cuda::{Argument, Device, Grid, Matmul, Operand, Scales, address, cast, empty, optional, pointer};
 use crate::{DType, Error, Result, Tensor};
 
 /// cuBLASLt takes matrices of 8-bit floats in whole sixteens.
@@ -117,23 +116,9 @@ impl After<'_> {
 
 /// `x·wᵀ` into `out`, nothing else.
 fn sums(x: &Tensor, weight: &Tensor, out: &Tensor) -> Result<Matmul> {
-    Ok(Matmul {
-        m: x.dim(0),
-        n: weight.dim(0),
-        k: x.dim(1),
-        batches: 1,
-        x: rows_of(x, x.dtype())?,
-        w: rows_of(weight, weight.dtype())?,
-        w_is_kn: false,
-        out: rows_of(out, out.dtype())?,
-        input: x.dtype(),
-        output: out.dtype(),
-        bias: 0,
-        residual: 0,
-        epilogue: cuda::Epilogue::Plain,
-        factor: 1.0,
-        scales: None,
-    })
+    let rows_of = |tensor: &Tensor| Operand::of(NAME, tensor, tensor.dtype());
+    let shape = [x.dim(0), weight.dim(0), x.dim(1)];
+    Ok(Matmul::new(shape, rows_of(x)?, rows_of(weight)?, rows_of(out)?))
 }
 
 /// e4m3 as bfloat16.

@@ -8,10 +8,10 @@ use crate::{DType, Device, Format, Matrix, Tensor};
 
 /// One rounding of the sum, one of what follows.
 const BOUND: f64 = 4e-3;
-/// Sums that round to neighbours in bfloat16, which lie 2⁻⁸ apart, may be an eighth apart in e4m3: one in 32 of them. Of a row
-/// of few numbers one may be most of it.
+/// Sums that round to neighbours in bfloat16, which lie 2⁻⁸ apart, may be an eighth apart in e4m3: one in 32 of them. In a row
+/// of few numbers, whose largest is 448 in both, one other of 272 that is off by 32 is 0.061 of the row, and two are 0.077.
 const STEPS: f64 = 6e-2;
-const STEPS_OF_FEW: f64 = 0.13;
+const STEPS_OF_FEW: f64 = 8e-2;
 const FEW: usize = 100;
 
 fn both(gpu: &Gpu, case: &str, x: &Pair, layers: &[Linear; 2], gate: &Pair, residual: &Pair) {
