@@ -30,15 +30,15 @@ async fn a_database_has_one_server_and_keeps_its_jobs() {
     let beside = open_beside(&database.url()).await.unwrap();
     beside.admit(admission(&sample::job(1, 2000))).await.unwrap();
     drop((store, beside));
-    let again = opened(&database).await;
+    let again = opened(async || open(&database.url()).await).await;
     assert_eq!(again.unfinished().await.unwrap(), [job, sample::job(1, 2000)]);
 }
 
-/// As soon as the last server's connection is gone.
-async fn opened(database: &Database) -> SqlStore {
+/// As soon as the database can be had.
+async fn opened(open: impl AsyncFn() -> Result<SqlStore, StoreError>) -> SqlStore {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        match open(&database.url()).await {
+        match open().await {
             Ok(store) => return store,
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
@@ -94,8 +94,7 @@ async fn a_commit_that_a_crash_undid_is_not_taken_for_anothers() {
     let meanwhile = async {
         way.is_closed().await;
         database.kill_server();
-        database.wait();
-        let beside = open_beside(&database.url()).await.unwrap();
+        let beside = opened(async || open_beside(&database.url()).await).await;
         beside.admit(admission(&other)).await.unwrap();
         way.open();
     };

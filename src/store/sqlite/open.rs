@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
+use tokio::time::{Instant, sleep};
 
 use super::Own;
 use super::older::chain_older;
@@ -25,12 +26,19 @@ const READER_PATIENCE: Duration = Duration::from_secs(3);
 /// How long to wait for another process that writes, such as `wanserve keys`.
 const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long to wait for the lock of a server that is ending: its last moments, and those of a process that it had just started,
+/// which holds the lock until it runs a program of its own.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two tries to take it.
+const LOCK_EVERY: Duration = Duration::from_millis(20);
+
 /// `pragma synchronous` when every commit reaches the disk before it is answered.
 const SYNCHRONOUS_FULL: i64 = 2;
 
 /// Opens the store of a server, made if absent. [`StoreError::Locked`] if another server has it.
 pub async fn open(path: &Path) -> Result<SqlStore, StoreError> {
-    let lock = lock(path)?;
+    let lock = lock(path).await?;
     connect(path, Some(lock)).await
 }
 
@@ -92,15 +100,19 @@ async fn text(connection: &mut SqliteConnection, sql: &'static str) -> Result<St
 }
 
 /// Takes the folder for this process alone; the lock goes with the process, however it ends.
-fn lock(path: &Path) -> Result<File, StoreError> {
+async fn lock(path: &Path) -> Result<File, StoreError> {
     let io = |error: std::io::Error| StoreError::Unavailable(error.to_string());
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(io)?;
     }
     let file = File::create(path.with_extension("lock")).map_err(io)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Err(StoreError::Locked),
-        Err(error) => Err(io(error.into())),
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => sleep(LOCK_EVERY).await,
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(StoreError::Locked),
+            Err(error) => return Err(io(error.into())),
+        }
     }
 }

@@ -130,11 +130,6 @@ impl Database {
         self.statement(cut).parse().unwrap()
     }
 
-    /// Until the server takes connections.
-    pub(crate) fn wait(&self) {
-        self.cluster.wait();
-    }
-
     /// Kills the whole server without warning; it comes back by itself.
     pub(crate) fn kill_server(&self) {
         self.cluster.wait();
