@@ -12,12 +12,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::store::StoreError;
-use crate::store::sql::{Connection, Link, unavailable};
+use crate::store::sql::{Connection, Link, Row, unavailable};
 
 /// The lock on a database is this number: the product's name.
 const LOCK: i64 = i64::from_be_bytes(*b"wanserve");
 
-/// An idle connection is looked at this often, so that a lost lock is taken again before somebody needs it.
+/// An idle connection is looked at this often, so that a lost lock is taken again before somebody needs it, and a server that
+/// was superseded ends.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A connection that has not answered a ping for this long is lost.
@@ -62,16 +63,10 @@ pub(super) async fn lock(connection: &mut Connection) -> Result<bool, StoreError
 }
 
 impl Own {
-    pub(super) async fn new(
-        pool: PgPool,
-        mut connection: Connection,
-        role: Role,
-    ) -> Result<Self, StoreError> {
-        let sql = "insert into writers default values returning id";
-        let writer = connection.query(sql).one().await?.get("id")?;
+    pub(super) fn new(pool: PgPool, connection: Connection, role: Role, writer: i64) -> Self {
         let (ended, _) = watch::channel(None);
         let connection = Some(connection);
-        Ok(Self { pool, connection, role, writer, commits: None, doubt: None, failed: None, ended })
+        Self { pool, connection, role, writer, commits: None, doubt: None, failed: None, ended }
     }
 
     /// Why this store cannot be written any more, once it cannot.
@@ -86,10 +81,25 @@ impl Own {
         }
     }
 
+    /// Whether the connection answers. What it answers is whose the database is, so that a server that was superseded ends
+    /// though it has nothing to write.
     async fn is_alive(&mut self) -> bool {
         let Some(connection) = &mut self.connection else { return false };
-        let answer = connection.query("select 1").run();
-        matches!(timeout(PING_PATIENCE, answer).await, Ok(Ok(_)))
+        let answer = connection.query("select generation from server").one();
+        let Ok(Ok(row)) = timeout(PING_PATIENCE, answer).await else { return false };
+        self.check(&row).ok();
+        true
+    }
+
+    /// Ends this store if the row tells of another server's generation.
+    fn check(&self, row: &Row) -> Result<(), StoreError> {
+        let now: i64 = row.get("generation")?;
+        match self.role {
+            Role::Server { generation } if generation != now => {
+                Err(self.end("another server has taken the database over"))
+            }
+            Role::Server { .. } | Role::Beside => Ok(()),
+        }
     }
 
     /// Connects again, if the last failure was not just now.
@@ -124,15 +134,13 @@ impl Own {
     /// Whether the database is this server's still.
     async fn holds(&mut self) -> Result<(), StoreError> {
         let Some(connection) = &mut self.connection else { return Err(lost()) };
-        let Role::Server { generation } = self.role else { return Ok(()) };
+        let Role::Server { .. } = self.role else { return Ok(()) };
         if !lock(connection).await? {
             let why = "another connection holds the lock of the database".to_owned();
             return Err(StoreError::Unavailable(why));
         }
-        let now: i64 = connection.query("select generation from server").one().await?.get("generation")?;
-        if now != generation {
-            return Err(self.end("another server has taken the database over"));
-        }
+        let row = connection.query("select generation from server").one().await?;
+        self.check(&row)?;
         if let Some(commits) = self.doubt
             && self.happened(commits).await?
         {
@@ -154,16 +162,11 @@ impl Own {
         connection.query("begin").run().await?;
         let sql = "with writer as
                    (update writers set commits = commits + 1, at = now() where id = $1 returning commits)
-                   select generation, commits from server cross join writer for update of server";
+                   select generation, commits from server left join writer on true for update of server";
         let row = connection.query(sql).bind(self.writer).one().await?;
-        let now: i64 = row.get("generation")?;
+        self.check(&row)?;
         self.commits = Some(row.get("commits")?);
-        match self.role {
-            Role::Server { generation } if generation != now => {
-                Err(self.end("another server has taken the database over"))
-            }
-            Role::Server { .. } | Role::Beside => Ok(()),
-        }
+        Ok(())
     }
 
     /// Whether the transaction that counted this far was committed. Waits for the lock of one that is still under way.

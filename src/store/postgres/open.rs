@@ -45,11 +45,14 @@ pub async fn open(url: &str) -> Result<SqlStore, StoreError> {
         return Err(StoreError::Locked);
     }
     let mut connection = migrated(connection).await?;
-    let sql = "update server set generation = generation + 1 where id = 1 returning generation";
-    let generation = connection.query(sql).one().await?.get("generation")?;
+    let sql = "with writer as (insert into writers default values returning id)
+               update server set generation = generation + 1 from writer where server.id = 1
+               returning generation, writer.id as writer";
+    let row = connection.query(sql).one().await?;
+    let (generation, writer) = (row.get("generation")?, row.get("writer")?);
     // Of those that were killed. A command beside a server does not take a day.
     connection.query("delete from writers where at < now() - interval '1 day'").run().await?;
-    let own = Own::new(pool, connection, Role::Server { generation }).await?;
+    let own = Own::new(pool, connection, Role::Server { generation }, writer);
     Ok(start(own, options))
 }
 
@@ -60,8 +63,10 @@ pub async fn open_beside(url: &str) -> Result<SqlStore, StoreError> {
     let pool = pool.connect_lazy_with(options.clone());
     let mut connection = pool.acquire().await.map_err(unavailable)?;
     check(&mut connection).await?;
-    let connection = migrated(Connection::Postgres(connection)).await?;
-    Ok(start(Own::new(pool, connection, Role::Beside).await?, options))
+    let mut connection = migrated(Connection::Postgres(connection)).await?;
+    let writer =
+        connection.query("insert into writers default values returning id").one().await?.get("id")?;
+    Ok(start(Own::new(pool, connection, Role::Beside, writer), options))
 }
 
 /// Whether a server could use the database; changes nothing. Answers what it is.

@@ -71,6 +71,14 @@ async fn a_server_that_was_superseded_writes_no_more_and_knows_it() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_superseded_knows_it_though_it_writes_nothing() {
+    let (database, store) = history::postgres().await;
+    database.statement("update server set generation = generation + 1");
+    let why = tokio::time::timeout(DEADLINE, store.ended()).await.unwrap();
+    assert!(why.contains("another server"), "{why}");
+}
+
+#[tokio::test]
 async fn a_commit_that_happened_is_told_so_though_its_answer_was_lost() {
     let database = Database::new();
     let way = LossyWay::to(&database);

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use super::held::HeldWrites;
 use super::{HeldStore, Pending};
 pub(super) use audit::append_record;
-pub(super) use engine::{Connection, Readers, unavailable};
+pub(super) use engine::{Connection, Readers, Row, unavailable};
 pub(super) use rows::from_json;
 #[cfg(test)]
 pub(super) use tallies::tally;
