@@ -223,8 +223,9 @@ async fn a_folder_has_one_server_and_keeps_its_jobs() {
     store.admit(admission(job.clone())).await.unwrap();
     let beside = crate::store::sqlite::open_beside(&path).await.unwrap();
     beside.admit(admission(sample::job(1, 2000))).await.unwrap();
-    drop((store, beside));
-    let again = crate::store::sqlite::open(&path).await.unwrap();
+    // One that is ending is waited for.
+    let (again, ()) = tokio::join!(crate::store::sqlite::open(&path), async { drop((store, beside)) });
+    let again = again.unwrap();
     assert_eq!(again.unfinished().await.unwrap(), [job, sample::job(1, 2000)]);
 }
 
