@@ -4,6 +4,6 @@
 create table writers (
     id      bigint generated always as identity primary key,
     commits bigint not null default 0,
-    -- Of the last one. Those that were killed leave their row, and the next server removes it.
+    -- Of the last one. Rows that are a day old are nobody's any more, and the next server removes them.
     at      timestamptz not null default now()
 ) with (fillfactor = 50);

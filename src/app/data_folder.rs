@@ -1,6 +1,6 @@
 //! The data folder: one server at a time, and the secrets that the first start makes.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Auth, Secret};
 use crate::domain::clock::Random;
 use crate::jobs::Pepper;
+use crate::store::LockFile;
 
 /// 256 bits: nobody finds them by trying.
 const SECRET_BYTES: usize = 32;
@@ -25,12 +26,6 @@ pub enum DataFolderError {
 #[derive(Debug, Clone)]
 pub struct DataFolder {
     root: PathBuf,
-}
-
-/// Held while a server runs on a data folder.
-#[derive(Debug)]
-pub struct FolderLock {
-    _file: File,
 }
 
 /// The secrets of an installation.
@@ -51,16 +46,10 @@ impl DataFolder {
         Ok(Self { root: fs::canonicalize(root).map_err(failed)? })
     }
 
-    /// Fails if another server holds the folder. The lock ends with the process, however it ends.
-    pub fn lock(&self) -> Result<FolderLock, DataFolderError> {
-        let path = self.root.join("lock");
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        let file = file.map_err(|source| self.failed(source))?;
-        match file.try_lock() {
-            Ok(()) => Ok(FolderLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(DataFolderError::InUse(self.root.clone())),
-            Err(TryLockError::Error(source)) => Err(self.failed(source)),
-        }
+    /// To be held while a server runs on the folder. Fails if another one does.
+    pub async fn lock(&self) -> Result<LockFile, DataFolderError> {
+        let taken = LockFile::take(&self.root.join("lock")).await.map_err(|source| self.failed(source))?;
+        taken.ok_or_else(|| DataFolderError::InUse(self.root.clone()))
     }
 
     /// Where the database lies.
@@ -155,13 +144,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn one_server_at_a_time() {
+    #[tokio::test]
+    async fn one_server_at_a_time() {
         let place = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(place.path()).unwrap();
-        let held = folder.lock().unwrap();
-        assert!(matches!(folder.lock(), Err(DataFolderError::InUse(_))));
+        let held = folder.lock().await.unwrap();
+        assert!(matches!(folder.lock().await, Err(DataFolderError::InUse(_))));
         drop(held);
-        folder.lock().unwrap();
+        folder.lock().await.unwrap();
     }
 }

@@ -101,7 +101,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let folder = DataFolder::open(&config.data.dir)?;
-    let lock = folder.lock()?;
+    let lock = folder.lock().await?;
     let main = listeners::tcp(config.server.listen)?;
     let Some(store) = open_in_turn(&config, &folder, &main.0, &stop).await? else { return Ok(()) };
     let ended = store.ended();

@@ -19,8 +19,8 @@ pub(super) struct MigrateArgs {
 pub(super) fn run_migrate(args: MigrateArgs) -> Result<ExitCode> {
     let config = args.settings.load()?;
     let folder = DataFolder::open(&config.data.dir)?;
-    let lock = folder.lock()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let lock = runtime.block_on(folder.lock())?;
     runtime.block_on(open_store(&config, &folder))?;
     drop(lock);
     match config.store.url {

@@ -15,6 +15,7 @@ mod garbage;
 mod held;
 #[cfg(test)]
 mod history;
+mod lock_file;
 mod memory;
 pub mod postgres;
 mod query;
@@ -36,6 +37,7 @@ pub use error::StoreError;
 pub use files::{FilePage, FileQuery, FileStore};
 pub use garbage::{Garbage, Left};
 pub use held::{HeldStore, HeldWrites, hold_back, holding, once_durable, together};
+pub use lock_file::LockFile;
 pub use memory::{Asked, Memory};
 pub use query::{
     ActiveGate, Admission, Admitted, Aged, Change, Gates, Idempotency, JobFilter, JobPage, JobQuery, Order,

@@ -84,11 +84,15 @@ impl Own {
     /// Whether the connection answers. What it answers is whose the database is, so that a server that was superseded ends
     /// though it has nothing to write.
     async fn is_alive(&mut self) -> bool {
-        let Some(connection) = &mut self.connection else { return false };
-        let answer = connection.query("select generation from server").one();
-        let Ok(Ok(row)) = timeout(PING_PATIENCE, answer).await else { return false };
+        let Ok(Ok(row)) = timeout(PING_PATIENCE, self.look()).await else { return false };
         self.check(&row).ok();
         true
+    }
+
+    /// What [`Own::check`] wants.
+    async fn look(&mut self) -> Result<Row, StoreError> {
+        let Some(connection) = &mut self.connection else { return Err(lost()) };
+        connection.query("select generation from server").one().await
     }
 
     /// Ends this store if the row tells of another server's generation.
@@ -133,14 +137,15 @@ impl Own {
 
     /// Whether the database is this server's still.
     async fn holds(&mut self) -> Result<(), StoreError> {
-        let Some(connection) = &mut self.connection else { return Err(lost()) };
         let Role::Server { .. } = self.role else { return Ok(()) };
+        // First, because whoever has taken over holds the lock, too.
+        let row = self.look().await?;
+        self.check(&row)?;
+        let Some(connection) = &mut self.connection else { return Err(lost()) };
         if !lock(connection).await? {
             let why = "another connection holds the lock of the database".to_owned();
             return Err(StoreError::Unavailable(why));
         }
-        let row = connection.query("select generation from server").one().await?;
-        self.check(&row)?;
         if let Some(commits) = self.doubt
             && self.happened(commits).await?
         {
@@ -207,6 +212,8 @@ impl Link for Own {
         };
         let Err(error) = connection.query("commit").run().await else { return Ok(()) };
         tracing::warn!(%error, "the answer to a commit was lost");
+        // If it did not even arrive, what it was to commit is still to be seen from this connection.
+        self.abandon().await;
         let until = Instant::now() + TRUTH_PATIENCE;
         loop {
             match self.fate(commits).await {
@@ -216,6 +223,8 @@ impl Link for Own {
                 Err(_) if Instant::now() < until => sleep(RETRY_EVERY).await,
                 Err(_) => {
                     self.doubt = Some(commits);
+                    // Whatever connection comes next asks before anything else.
+                    self.forget();
                     return Err(error);
                 }
             }

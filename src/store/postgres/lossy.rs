@@ -1,4 +1,4 @@
-//! A way to the database on which one commit goes wrong: its answer is lost, or it does not arrive itself.
+//! A way to the database that can be closed, and on which one commit goes wrong: its answer is lost, or it does not arrive.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ enum Way {
     LosesAnAnswer,
     /// Carries everything up to the next commit, with which it closes.
     HoldsACommit,
-    /// Carries nothing, and keeps whoever waits for the answer to a commit waiting until it is open.
+    /// Carries nobody who comes now, and keeps whoever waits for the answer to a commit waiting until it is open.
     Closed,
 }
 
@@ -76,7 +76,11 @@ impl LossyWay {
         self.way.subscribe().wait_for(|way| *way == Way::Closed).await.unwrap();
     }
 
-    /// The commit that it holds is lost.
+    pub(super) fn close(&self) {
+        self.way.send_replace(Way::Closed);
+    }
+
+    /// A commit that it holds is lost.
     pub(super) fn open(&self) {
         self.way.send_replace(Way::Open);
     }

@@ -50,7 +50,7 @@ pub async fn open(url: &str) -> Result<SqlStore, StoreError> {
                returning generation, writer.id as writer";
     let row = connection.query(sql).one().await?;
     let (generation, writer) = (row.get("generation")?, row.get("writer")?);
-    // Of those that were killed. A command beside a server does not take a day.
+    // Of those that did not end in good order. A command beside a server does not take a day.
     connection.query("delete from writers where at < now() - interval '1 day'").run().await?;
     let own = Own::new(pool, connection, Role::Server { generation }, writer);
     Ok(start(own, options))

@@ -70,6 +70,21 @@ async fn a_server_that_was_superseded_writes_no_more_and_knows_it() {
     assert!(store.unfinished().await.unwrap().is_empty());
 }
 
+/// It was cut off, and lost the lock with its connection, before the other came.
+#[tokio::test]
+async fn a_server_that_comes_back_to_anothers_database_ends() {
+    let database = Database::new();
+    let way = LossyWay::to(&database);
+    let store = open(&way.url()).await.unwrap();
+    way.close();
+    assert!(database.cut() > 0);
+    let other = opened(async || open(&database.url()).await).await;
+    way.open();
+    let why = tokio::time::timeout(DEADLINE, store.ended()).await.unwrap();
+    assert!(why.contains("another server"), "{why}");
+    other.admit(admission(&sample::job(1, 1000))).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_server_that_was_superseded_knows_it_though_it_writes_nothing() {
     let (database, store) = history::postgres().await;

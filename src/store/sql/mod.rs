@@ -17,11 +17,10 @@ mod tallies;
 mod tenants;
 mod writer;
 
-use std::fs::File;
-
 use tokio::sync::watch;
 
 use super::held::HeldWrites;
+use super::lock_file::LockFile;
 use super::{HeldStore, Pending};
 pub(super) use audit::append_record;
 pub(super) use engine::{Connection, Readers, Row, unavailable};
@@ -37,13 +36,13 @@ pub struct SqlStore {
     writer: Writer,
     readers: Readers,
     /// Held while the server owns the folder that the store lies in.
-    _lock: Option<File>,
+    _lock: Option<LockFile>,
     /// Why it cannot be written any more, once it cannot.
     ended: Option<watch::Receiver<Option<String>>>,
 }
 
 impl SqlStore {
-    pub(super) fn start(link: impl Link, readers: Readers, lock: Option<File>) -> Self {
+    pub(super) fn start(link: impl Link, readers: Readers, lock: Option<LockFile>) -> Self {
         Self { writer: Writer::start(link), readers, _lock: lock, ended: None }
     }
 

@@ -1,17 +1,16 @@
 //! Opening the file: the process lock, the durability settings, the checks, the migrations.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
-use tokio::time::{Instant, sleep};
 
 use super::Own;
 use super::older::chain_older;
 use crate::store::StoreError;
+use crate::store::lock_file::LockFile;
 use crate::store::sql::{Connection, Readers, SqlStore, unavailable};
 
 /// Older versions have a bug in resetting the WAL that loses committed writes.
@@ -25,13 +24,6 @@ const READER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long to wait for another process that writes, such as `wanserve keys`.
 const BUSY_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long to wait for the lock of a server that is ending: its last moments, and those of a process that it had just started,
-/// which holds the lock until it runs a program of its own.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Between two tries to take it.
-const LOCK_EVERY: Duration = Duration::from_millis(20);
 
 /// `pragma synchronous` when every commit reaches the disk before it is answered.
 const SYNCHRONOUS_FULL: i64 = 2;
@@ -47,7 +39,7 @@ pub async fn open_beside(path: &Path) -> Result<SqlStore, StoreError> {
     connect(path, None).await
 }
 
-async fn connect(path: &Path, lock: Option<File>) -> Result<SqlStore, StoreError> {
+async fn connect(path: &Path, lock: Option<LockFile>) -> Result<SqlStore, StoreError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -99,20 +91,11 @@ async fn text(connection: &mut SqliteConnection, sql: &'static str) -> Result<St
     sqlx::query_scalar(sql).fetch_one(connection).await.map_err(unavailable)
 }
 
-/// Takes the folder for this process alone; the lock goes with the process, however it ends.
-async fn lock(path: &Path) -> Result<File, StoreError> {
+/// Takes the folder for this process alone.
+async fn lock(path: &Path) -> Result<LockFile, StoreError> {
     let io = |error: std::io::Error| StoreError::Unavailable(error.to_string());
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(io)?;
     }
-    let file = File::create(path.with_extension("lock")).map_err(io)?;
-    let until = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => sleep(LOCK_EVERY).await,
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(StoreError::Locked),
-            Err(error) => return Err(io(error.into())),
-        }
-    }
+    LockFile::take(&path.with_extension("lock")).await.map_err(io)?.ok_or(StoreError::Locked)
 }
