@@ -45,6 +45,17 @@ pub(super) enum After {
     Replace(Ended),
 }
 
+impl After {
+    /// A failure that left the device like that.
+    fn of(device: DeviceHealth) -> Self {
+        match device {
+            DeviceHealth::Good => Self::Continue,
+            DeviceHealth::Full => Self::Replace(Ended::OutOfMemory),
+            DeviceHealth::Broken => Self::Replace(Ended::DeviceFailed),
+        }
+    }
+}
+
 impl Attempt<'_> {
     /// Runs the job to its end. `progress` lets the caller stop it.
     pub(super) async fn run(
@@ -67,11 +78,7 @@ impl Attempt<'_> {
                 (self.client.complete(video, &complete, lasting).await, Ok(After::Continue))
             }
             Err(Stop::Failed(failure)) => {
-                let after = match failure.device {
-                    DeviceHealth::Good => After::Continue,
-                    DeviceHealth::Full => After::Replace(Ended::OutOfMemory),
-                    DeviceHealth::Broken => After::Replace(Ended::DeviceFailed),
-                };
+                let after = After::of(failure.device);
                 (self.client.fail(video, &self.fail(*failure)).await, Ok(after))
             }
             Err(Stop::EngineGone(gone)) => {
@@ -189,7 +196,7 @@ impl Stop {
     /// What remains to be known of a job that is another's: whether this worker can go on.
     fn gone(self) -> Result<After, EngineGone> {
         match self {
-            Self::Failed(_) => Ok(After::Continue),
+            Self::Failed(failure) => Ok(After::of(failure.device)),
             Self::EngineGone(gone) => Err(gone),
         }
     }

@@ -25,7 +25,7 @@ use crate::domain::video::{ImageFit, VideoSpec};
 use crate::domain::warning::Warning;
 use crate::engine::image::fit;
 use crate::engine::weights::{Library, Model};
-use crate::engine::{Listener, Pipeline, Settings, Stop};
+use crate::engine::{EngineError, Listener, Pipeline, Settings, Stop};
 
 /// Without a command for this long a device gives back what jobs computed in: longer than between jobs that wait for one
 /// another, as taking it again holds up the next one a little.
@@ -245,7 +245,7 @@ impl Engine {
             Some(pipeline) => pipeline.turn_to(&found),
             None => {
                 let device = self.device.to_string().parse();
-                let device = device.map_err(|error: kernels::Error| failed(error.to_string()))?;
+                let device = device.map_err(|error| Failure::of(EngineError::Operator(error), None, None))?;
                 Pipeline::open_with(&found, &device, self.settings).map(|opened| self.pipeline = Some(opened))
             }
         };

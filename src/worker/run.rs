@@ -11,6 +11,7 @@ use super::attempt::{After, Attempt};
 use super::client::{CallError, LONGEST_PAUSE, LeaseClient};
 use super::devices::Devices;
 use super::engine_thread::{EngineGone, EngineThread};
+use super::failure::DeviceHealth;
 use super::heartbeat::Pulse;
 use super::progress::{Halt, Progress};
 use crate::domain::device::DeviceName;
@@ -125,6 +126,14 @@ enum Chore {
     Order(ModelOrder),
 }
 
+/// What came of a chore.
+enum Done {
+    /// What the server is to know of it.
+    Told(Option<CarriedOut>),
+    /// Every job would fail in this process; orders end with it.
+    DeviceFailed,
+}
+
 /// Why a model that was loaded as far as possible is not resident.
 const SHORT_OF_MEMORY: &str =
     "the device has not the memory for all of its networks at once; a job brings them in turn";
@@ -155,7 +164,10 @@ impl Worker {
                 tokio::select! {
                     done = tokio::time::timeout(ASK_WHILE_LOADING, work) => {
                         if let Ok(done) = done {
-                            carried_out.extend(done?);
+                            match done? {
+                                Done::Told(done) => carried_out.extend(done),
+                                Done::DeviceFailed => return Ok(Ended::DeviceFailed),
+                            }
                             chore = None;
                         }
                     }
@@ -223,25 +235,28 @@ impl Worker {
         }
     }
 
-    /// Brings a model or lets it go; what the server is to know of that.
-    async fn chore(&self, chore: Chore) -> Result<Option<CarriedOut>, EngineGone> {
-        let order = match chore {
-            Chore::First(model) => return self.engine.load(model).await.map(|_| None),
-            Chore::Order(order) => order,
+    /// Brings a model or lets it go.
+    async fn chore(&self, chore: Chore) -> Result<Done, EngineGone> {
+        let (model, resident, number) = match chore {
+            Chore::First(model) => (model, true, None),
+            Chore::Order(order) => (order.model, order.resident, Some(order.number)),
         };
-        let model = order.model.clone();
-        let done = if !self.models.iter().any(|offered| offered.id == model) {
-            Err(format!("this worker does not host {model}"))
-        } else if order.resident {
-            match self.engine.load(model.clone()).await? {
-                Ok(()) if self.engine.resident().contains(&model) => Ok(()),
-                Ok(()) => Err(SHORT_OF_MEMORY.to_owned()),
-                Err(failure) => Err(failure.message),
+        let told = |error| Ok(Done::Told(number.map(|number| CarriedOut { number, error })));
+        if !self.models.iter().any(|offered| offered.id == model) {
+            return told(Some(format!("this worker does not host {model}")));
+        }
+        let outcome = match resident {
+            true => self.engine.load(model.clone()).await?,
+            false => self.engine.unload(model.clone()).await?,
+        };
+        match outcome {
+            Err(failure) if failure.device == DeviceHealth::Broken => Ok(Done::DeviceFailed),
+            Err(failure) => told(Some(failure.message)),
+            Ok(()) if resident && !self.engine.resident().contains(&model) => {
+                told(Some(SHORT_OF_MEMORY.to_owned()))
             }
-        } else {
-            self.engine.unload(model).await?.map_err(|failure| failure.message)
-        };
-        Ok(Some(CarriedOut { number: order.number, error: done.err() }))
+            Ok(()) => told(None),
+        }
     }
 
     /// Repeats until the server answers. `None` if the worker is stopped before.

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
+use wanserve::worker::Ended;
 
 use super::program::{Http, Program, command, operator_key};
 
@@ -32,4 +33,15 @@ fn a_worker_with_a_wrong_token_is_refused() {
     let refused = worker.env("WANSERVE_WORKERS_TOKEN", "another-token-of-16").output().unwrap();
     let errors = String::from_utf8(refused.stderr).unwrap();
     assert!(!refused.status.success() && errors.contains("does not let this worker in"), "{errors}");
+}
+
+/// As after a GPU was lost: its jobs would all fail at once, so that it must not stay and take them.
+#[test]
+fn a_worker_without_its_device_leaves_for_a_fresh_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = [("WANSERVE_WORKERS_DEVICES", "none"), ("WANSERVE_WORKERS_TOKEN", TOKEN)];
+    let server = Program::start(folder.path(), &none);
+    let mut worker = command(&["worker", "--api", &server.base, "--device", "cuda:99"]);
+    let ended = worker.env("WANSERVE_WORKERS_TOKEN", TOKEN).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(ended.code(), Some(Ended::DeviceFailed.exit_code().into()));
 }
