@@ -7,7 +7,7 @@ use super::course::{Course, latent_size};
 use super::error::EngineError;
 use super::listener::{Listener, Stop};
 use super::models::wan::{LATENT_CHANNELS, Step};
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Text};
 use super::sampler::{Noise, Schedule};
 use super::weights::Expert;
 use crate::domain::memory::PartKind;
@@ -108,14 +108,15 @@ impl Pipeline {
                 timed(&device, runs, || encoder.encode(&encoded.ids, &is_text).map(drop))
             }
             Measurable::TextKeys => {
-                let embedding = self.text(&mut course, &spec.effective_prompt)?.embedding;
+                let Text { mut key, embedding, .. } = self.text(&mut course, &spec.effective_prompt)?;
                 self.enter(&mut course, needs, expert, &mut Nobody)?;
                 let transformer = self.residents.transformer(&course.needed(needs, expert))?;
                 let mut run = 0;
                 timed(&device, runs, || {
                     run += 1;
                     // A name not seen before is read again.
-                    transformer.reading(&format!("{run}"), &embedding).map(drop)
+                    key.prompt = format!("{run}");
+                    transformer.reading(&key, &embedding).map(drop)
                 })
             }
             Measurable::Image => {
@@ -133,7 +134,7 @@ impl Pipeline {
                 let timestep = Schedule::new(spec.steps.get() as usize, spec.sigma_max).network_timestep(0);
                 self.enter(&mut course, needs, expert, &mut Nobody)?;
                 let transformer = self.residents.transformer(&course.needed(needs, expert))?;
-                let (wan, context) = transformer.reading(&text.prompt, &text.embedding)?;
+                let (wan, context) = transformer.reading(&text.key, &text.embedding)?;
                 let condition = condition.as_ref();
                 let step = Step { latent: &latent, condition, timestep, text: context, attention };
                 timed(&device, runs, || wan.velocity(&step).map(drop))

@@ -18,7 +18,7 @@ use super::course::{Course, Needs, Settings, latent_size};
 use super::error::EngineError;
 use super::listener::Listener;
 use super::memory::{
-    FEWEST_LATENTS_PER_CHUNK, LATENTS_PER_CHUNK, PartKey, REMEMBERED_TEXTS, Residents, StageNeed, plan,
+    FEWEST_LATENTS_PER_CHUNK, LATENTS_PER_CHUNK, REMEMBERED_TEXTS, Residents, StageNeed, TextKey, plan,
 };
 use super::models::vae::Clip;
 use super::models::wan::{LATENT_CHANNELS, MASK_CHANNELS, Step};
@@ -56,9 +56,7 @@ pub struct Generated {
 /// A prompt as cross-attention reads it.
 #[derive(Clone)]
 pub(super) struct Text {
-    pub(super) prompt: String,
-    /// Which text encoder read it.
-    encoder: PartKey,
+    pub(super) key: TextKey,
     tokens: usize,
     /// Of the whole prompt.
     all_tokens: usize,
@@ -275,8 +273,13 @@ impl Pipeline {
     }
 
     fn remembers(&self, course: &Course, prompt: &str) -> bool {
+        let key = self.text_key(course, prompt);
+        self.texts.iter().any(|text| text.key == key)
+    }
+
+    fn text_key(&self, course: &Course, prompt: &str) -> TextKey {
         let encoder = course.needed(PartKind::TextEncoder, Expert::High).part.key;
-        self.texts.iter().any(|text| text.prompt == prompt && text.encoder == encoder)
+        TextKey { prompt: prompt.to_owned(), tokenizer: self.model.tokenizer_source(), encoder }
     }
 
     /// Whether this model can do what is asked; the attention that is asked for.
@@ -312,8 +315,8 @@ impl Pipeline {
     /// The prompt's embedding, remembered or computed.
     pub(super) fn read(&mut self, course: &Course, prompt: &str) -> Result<Text, EngineError> {
         let needed = course.needed(PartKind::TextEncoder, Expert::High);
-        let known = |text: &Text| text.prompt == prompt && text.encoder == needed.part.key;
-        if let Some(at) = self.texts.iter().position(known) {
+        let key = self.text_key(course, prompt);
+        if let Some(at) = self.texts.iter().position(|text| text.key == key) {
             let mut text = self.texts.remove(at).expect("it was found there");
             text.bring_to(&self.device)?;
             self.texts.push_back(text);
@@ -325,8 +328,7 @@ impl Pipeline {
             let embedding = encoder.encode(&encoded.ids, &is_text)?; // (text_len, text_dim)
             let embedding = self.device.apart(|| Tensor::concat(&[&embedding]))?;
             self.texts.push_back(Text {
-                prompt: prompt.to_owned(),
-                encoder: needed.part.key.clone(),
+                key,
                 tokens: encoded.tokens,
                 all_tokens: encoded.all_tokens,
                 dtype: embedding.dtype(),
@@ -415,7 +417,7 @@ impl Pipeline {
             let expert = self.expert_at(spec, step);
             self.enter(course, PartKind::Transformer, expert, listener)?;
             let transformer = self.residents.transformer(&course.needed(PartKind::Transformer, expert))?;
-            let (wan, context) = transformer.reading(&text.prompt, &text.embedding)?;
+            let (wan, context) = transformer.reading(&text.key, &text.embedding)?;
             let velocity = wan.velocity(&Step {
                 latent: &latent,
                 condition,

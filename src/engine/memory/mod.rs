@@ -9,4 +9,4 @@ mod residents;
 pub use budget::{Budget, CONTEXT_BYTES};
 pub use footprint::{ClipShape, FEWEST_LATENTS_PER_CHUNK, LATENTS_PER_CHUNK, REMEMBERED_TEXTS, Workload};
 pub use plan::{Held, Part, PartKey, StageNeed, StagePlan, TooLarge, least, plan, whole};
-pub(in crate::engine) use residents::{Needed, Residents};
+pub(in crate::engine) use residents::{Needed, Residents, TextKey};

@@ -40,10 +40,20 @@ enum Network {
     Decoder(Box<Decoder>),
 }
 
-/// A transformer with what it made of the prompt that it read last.
+/// What an embedding is of: equal keys, equal numbers. Models may share a text encoder and not its tokenizer, or a
+/// transformer and not its text encoder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) struct TextKey {
+    pub(in crate::engine) prompt: String,
+    /// [`Model::tokenizer_source`].
+    pub(in crate::engine) tokenizer: String,
+    pub(in crate::engine) encoder: PartKey,
+}
+
+/// A transformer with what it made of the embedding that it read last.
 pub(in crate::engine) struct Transformer {
     wan: Wan,
-    read: Option<(String, TextContext)>,
+    read: Option<(TextKey, TextContext)>,
 }
 
 /// A network that a stage needs.
@@ -262,16 +272,16 @@ impl Network {
 }
 
 impl Transformer {
-    /// The network, and what it makes of a prompt with its embedding.
+    /// The network, and what it makes of an embedding.
     pub(in crate::engine) fn reading(
         &mut self,
-        prompt: &str,
+        text: &TextKey,
         embedding: &Tensor,
     ) -> Result<(&mut Wan, &TextContext), EngineError> {
-        if self.read.as_ref().is_none_or(|(known, _)| known != prompt) {
+        if self.read.as_ref().is_none_or(|(known, _)| known != text) {
             // The old one goes first.
             self.read = None;
-            self.read = Some((prompt.to_owned(), self.wan.read(embedding)?));
+            self.read = Some((text.clone(), self.wan.read(embedding)?));
         }
         let Some((_, context)) = &self.read else { unreachable!("read in the line above") };
         Ok((&mut self.wan, context))

@@ -16,7 +16,7 @@ impl Pipeline {
     pub fn let_go(&mut self, model: &Model, staying: &[&Model]) -> Result<(), EngineError> {
         let staying: Vec<PartKey> = staying.iter().flat_map(|model| self.keys(model)).collect();
         let going: Vec<PartKey> = self.keys(model).filter(|key| !staying.contains(key)).collect();
-        self.texts.retain(|text| !going.contains(&text.encoder));
+        self.texts.retain(|text| !going.contains(&text.key.encoder));
         self.residents.let_go(&going)?;
         self.device.trim()?;
         give_back_freed();

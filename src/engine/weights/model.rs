@@ -164,6 +164,19 @@ impl Model {
         entry.sha256.clone()
     }
 
+    /// Says which ids a prompt becomes: equal for models whose tokenizers are the same and keep as many.
+    pub fn tokenizer_source(&self) -> String {
+        let max_tokens = self.architecture.max_tokens;
+        match &self.files {
+            Files::Synthetic => {
+                format!("{SYNTHETIC_PREFIX}{}, {max_tokens}", self.architecture.text_encoder.vocab)
+            }
+            Files::Folder { manifest, .. } => {
+                format!("{}, {max_tokens}", manifest.text_encoder.tokenizer.sha256)
+            }
+        }
+    }
+
     /// The text encoder's tokenizer.
     pub fn tokenizer(&self) -> Result<Tokenizer, WeightError> {
         let (vocabulary, max_tokens) = (self.architecture.text_encoder.vocab, self.architecture.max_tokens);
@@ -227,6 +240,19 @@ mod tests {
         assert_eq!(real.architecture().text_encoder, twin.architecture().text_encoder);
         check(twin.transformer(Expert::High).unwrap().as_ref(), &real.architecture().transformer_tensors())
             .unwrap();
+    }
+
+    #[test]
+    fn a_tokenizer_is_another_with_another_file_or_another_end() {
+        let [bundled, synthetic] =
+            [Model::in_folder(&bundled()).unwrap(), Model::synthetic("synth:wan-tiny").unwrap()];
+        assert_ne!(bundled.tokenizer_source(), synthetic.tokenizer_source());
+        for model in [bundled, synthetic] {
+            let mut shorter = model.clone();
+            assert_eq!(shorter.tokenizer_source(), model.tokenizer_source());
+            shorter.architecture.max_tokens /= 2;
+            assert_ne!(shorter.tokenizer_source(), model.tokenizer_source());
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::video::FRAMES_PER_LATENT;
+
 /// Published per-channel mean of the latents of the Wan2.1 autoencoder.
 const WAN_LATENT_MEAN: [f32; 16] = [
     -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508, 0.4134, -0.0715, 0.5517, -0.3632,
@@ -13,6 +15,9 @@ const WAN_LATENT_STD: [f32; 16] = [
     2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743, 3.2687, 2.1526, 2.8652, 1.5579, 1.6382,
     1.1253, 2.8251, 1.9160,
 ];
+
+/// Resolutions of an autoencoder whose latents stand for 8×8 pixels.
+const RESOLUTIONS: usize = 4;
 
 /// Shape of an autoencoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +95,12 @@ impl VaeConfig {
         if self.temperal_downsample.len() + 1 != stages {
             return Some(format!("{stages} resolutions need {} entries in temperal_downsample", stages - 1));
         }
+        // What a latent stands for is known everywhere, from the sizes that are offered to the memory that is planned.
+        if stages != RESOLUTIONS || self.frames_per_latent() != FRAMES_PER_LATENT as usize {
+            return Some(format!(
+                "dim_mult needs {RESOLUTIONS} entries and temperal_downsample two that are true: a latent is 4 frames of 8x8"
+            ));
+        }
         if self.latent_mean().len() != self.z_dim || self.latent_std().len() != self.z_dim {
             return Some(format!("latent_mean and latent_std need {} entries", self.z_dim));
         }
@@ -122,6 +133,12 @@ mod tests {
         assert_eq!((problem(5, [1, 2, 4, 4]), problem(7, [1, 3, 3, 5])), (None, None));
         assert!(problem(1, [2, 1, 4, 4]).is_some_and(|problem| problem.contains("halve")));
         assert!(problem(4, [1, 2, 0, 4]).is_some());
+        assert!(problem(4, [1, 2, 4, 4]).is_none());
+        let halving = |temperal_downsample: Vec<bool>, dim_mult: Vec<usize>| {
+            VaeConfig { temperal_downsample, dim_mult, ..VaeConfig::wan21() }.problem()
+        };
+        assert!(halving(vec![false, false, true], vec![1, 2, 4, 4]).is_some());
+        assert!(halving(vec![true, true], vec![1, 2, 4]).is_some());
         assert!(VaeConfig { num_res_blocks: 0, ..VaeConfig::wan21() }.problem().is_some());
         assert_eq!(VaeConfig::wan21().frames_per_latent(), 4);
     }
