@@ -60,6 +60,8 @@ pub(super) fn causal_conv3d(x: &Tensor, filter: &Filter, around: &Around) -> Res
     } else {
         (common(filter, &input.frames, history, before, shape, around)?, false)
     };
+    // What follows computes in as much.
+    drop(input);
     match then.filter(|_| !normed) {
         Some(gamma) => {
             let result = empty(&filter.device, &shape, DType::BF16)?;

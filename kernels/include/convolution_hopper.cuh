@@ -278,7 +278,8 @@ __device__ __forceinline__ void convolution_hopper(const CUtensorMap* x, const C
         };
         bool inside;
         ResidualRow<N> held[HELD ? 2 * M : 1];
-        if (HELD && residual) {
+        // Other widths are not whole vectors, and are read where they are stored.
+        if (HELD && residual && !(c.out_channels & 7)) {
 #pragma unroll
             for (int i = 0; i < 2 * M; ++i) {
                 const long long to = row_of(i, inside);

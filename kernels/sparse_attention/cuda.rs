@@ -10,6 +10,12 @@ const KEY_TILE: usize = 64;
 /// What the slow kernel keeps in registers.
 const LONGEST_HEAD: usize = 256;
 
+/// Whether the kernels of Hopper take blocks of so many keys. They look for the end of the keys in their last step only, so
+/// that the last block must not end in the first half of two.
+fn takes_keys(keys: usize, tokens: usize) -> bool {
+    keys == KEY_TILE || keys == 2 * KEY_TILE && !(1..KEY_TILE).contains(&(tokens % keys))
+}
+
 pub(super) fn sparse_attention(
     device: &Device,
     q: &Tensor,
@@ -23,7 +29,7 @@ pub(super) fn sparse_attention(
     let out = empty(device, q.shape(), DType::BF16)?;
     let scale = Argument::F32(1.0 / (head_length as f32).sqrt());
     let flash = FlashHopper::sparse(device, head_length, map.size.queries);
-    if let Some(flash) = flash.filter(|_| [64, 128].contains(&map.size.keys)) {
+    if let Some(flash) = flash.filter(|_| takes_keys(map.size.keys, tokens)) {
         let arguments = [
             FlashHopper::map(NAME, q)?,
             FlashHopper::map(NAME, k)?,

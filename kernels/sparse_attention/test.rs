@@ -20,6 +20,9 @@ fn cuda_agrees_with_the_definition() {
         (1500, 2, 128, (128, 128), 0.3),
         (700, 2, 128, (64, 64), 0.4),
         (333, 1, 128, (64, 128), 1.0),
+        // The last block of keys ends in its first half.
+        (129, 1, 128, (64, 128), 1.0),
+        (1338, 2, 128, (128, 128), 0.5),
     ];
     for (tokens, heads, head, (queries, keys), ratio) in cases {
         let [q, k, v] = [2.0, 2.0, 1.0].map(|reach| gpu.tensor(&[tokens, heads * head], reach));
