@@ -36,7 +36,8 @@ impl Writer {
     }
 
     /// Runs `operation` in the next transaction and answers once that is durable.
-    /// An operation that refuses must not have written; one that cannot reach the database takes its whole batch down.
+    /// An operation that refuses must not have written; one that cannot reach the database takes its whole batch down, the
+    /// refusals in it included.
     pub(super) async fn run<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -189,12 +190,96 @@ where
     fn finish(self: Box<Self>, committed: &Result<(), String>) {
         let answer = match (committed, self.result) {
             (Ok(()), Some(result)) => result,
-            // A refusal stands whatever became of the batch: it wrote nothing.
-            (Err(_), Some(Err(refusal))) => Err(refusal),
+            // A refusal too: what it saw may be what an earlier operation of the batch had written.
             (Err(why), _) => Err(StoreError::Unavailable(why.clone())),
             (Ok(()), None) => Err(StoreError::Unavailable("the operation did not run".to_owned())),
         };
         // Whoever asked may have gone; what was committed stays.
         let _ = self.reply.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use sqlx::sqlite::SqlitePoolOptions;
+
+    use super::*;
+
+    /// A table in memory, and how many of the first commits fail.
+    struct Fake {
+        connection: Connection,
+        failures: usize,
+        commits: Arc<AtomicUsize>,
+    }
+
+    impl Link for Fake {
+        async fn begin(&mut self) -> Result<&mut Connection, StoreError> {
+            self.connection.query("begin").run().await?;
+            Ok(&mut self.connection)
+        }
+
+        async fn commit(&mut self) -> Result<(), StoreError> {
+            if self.commits.fetch_add(1, Ordering::Relaxed) < self.failures {
+                self.abandon().await;
+                return Err(StoreError::Unavailable("cut".to_owned()));
+            }
+            self.connection.query("commit").run().await.map(|_| ())
+        }
+
+        async fn abandon(&mut self) {
+            self.connection.query("rollback").run().await.unwrap();
+        }
+
+        async fn idle(&self) {
+            std::future::pending().await
+        }
+
+        async fn tend(&mut self) {}
+
+        async fn close(self) -> Result<(), StoreError> {
+            self.connection.close().await
+        }
+    }
+
+    async fn writer(failures: usize) -> (Writer, Arc<AtomicUsize>) {
+        let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+        let mut connection = Connection::Sqlite(pool.acquire().await.unwrap());
+        connection.query("create table taken (name text)").run().await.unwrap();
+        let commits = Arc::new(AtomicUsize::new(0));
+        let link = Fake { connection, failures, commits: Arc::clone(&commits) };
+        (Writer::start(link), commits)
+    }
+
+    /// Refuses if it was there first.
+    async fn take(writer: &Writer) -> Result<(), StoreError> {
+        writer
+            .run(|connection| {
+                Box::pin(async move {
+                    let found = connection.query("select name from taken").optional().await?;
+                    if found.is_some() {
+                        return Err(StoreError::Exists);
+                    }
+                    connection.query("insert into taken values ('a')").run().await.map(|_| ())
+                })
+            })
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_rests_on_what_was_rolled_back_is_not_told() {
+        let (writer, commits) = writer(1).await;
+        // Both stand in line before the writing task runs.
+        let told = tokio::join!(take(&writer), take(&writer));
+        assert_eq!(commits.load(Ordering::Relaxed), 1, "they share a transaction");
+        assert!(
+            matches!(told, (Err(StoreError::Unavailable(_)), Err(StoreError::Unavailable(_)))),
+            "{told:?}"
+        );
+        let told = tokio::join!(take(&writer), take(&writer));
+        assert!(matches!(told, (Ok(()), Err(StoreError::Exists))), "{told:?}");
+        assert_eq!(commits.load(Ordering::Relaxed), 2);
     }
 }
