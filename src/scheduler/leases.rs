@@ -22,6 +22,8 @@ pub(super) struct Held {
     seen: Moment,
     /// A heartbeat has come.
     heard: bool,
+    /// Its files are on their way, be that written or not.
+    publishing: bool,
 }
 
 /// Why a lease is over.
@@ -40,6 +42,28 @@ pub(super) struct Leases {
 }
 
 impl Held {
+    fn new(job: Job, cost: f64, now: Moment, heard: bool) -> Self {
+        let publishing = job.status.stage == Stage::Uploading;
+        Self { job, cost, since: now, sequence: 0, seen: now, heard, publishing }
+    }
+
+    /// Takes in a heartbeat; one that does not rise is no sign of life.
+    pub(super) fn beat(&mut self, sequence: u64, stage: Stage, now: Moment) {
+        if sequence > self.sequence || !self.heard {
+            self.sequence = sequence;
+            self.seen = now;
+            self.heard = true;
+            self.publishing = stage == Stage::Uploading;
+        }
+    }
+
+    /// Takes in the job as the store has it. Somebody may have wished meanwhile that it stops.
+    pub(super) fn recorded(&mut self, job: Job) {
+        let cancel = self.job.status.cancel_requested;
+        self.job = job;
+        self.job.status.cancel_requested |= cancel;
+    }
+
     pub(super) fn worker(&self) -> Option<WorkerId> {
         self.job.status.holder.as_ref().map(|holder| holder.worker)
     }
@@ -48,14 +72,12 @@ impl Held {
 impl Leases {
     /// Watches a job just handed out.
     pub(super) fn handed_out(&mut self, job: Job, cost: f64, now: Moment) {
-        let held = Held { job, cost, since: now, sequence: 0, seen: now, heard: false };
-        self.by_video.insert(held.job.id, held);
+        self.by_video.insert(job.id, Held::new(job, cost, now, false));
     }
 
     /// Watches a job that was found running: it has a full time to live from now.
     pub(super) fn found(&mut self, job: Job, cost: f64, now: Moment) {
-        let held = Held { job, cost, since: now, sequence: 0, seen: now, heard: true };
-        self.by_video.insert(held.job.id, held);
+        self.by_video.insert(job.id, Held::new(job, cost, now, true));
     }
 
     /// The lease, if `epoch` is the current one.
@@ -71,15 +93,6 @@ impl Leases {
     pub(super) fn remove(&mut self, video: VideoId, epoch: u32) -> Option<Held> {
         self.get(video, epoch)?;
         self.by_video.remove(&video)
-    }
-
-    /// Takes a heartbeat in; one that does not rise is no sign of life.
-    pub(super) fn beat(held: &mut Held, sequence: u64, now: Moment) {
-        if sequence > held.sequence || !held.heard {
-            held.sequence = sequence;
-            held.seen = now;
-            held.heard = true;
-        }
     }
 
     /// A job handed to the worker that it does not seem to know of.
@@ -106,8 +119,8 @@ impl Leases {
     pub(super) fn overdue(&self, now: Moment, execution_timeout: Duration) -> Vec<(VideoId, u32, Overdue)> {
         let overdue = |held: &Held| {
             let silence = now.since(held.seen);
-            let publishing = held.job.status.stage == Stage::Uploading;
-            let patience = if publishing { execution_timeout + PUBLISH_PATIENCE } else { execution_timeout };
+            let patience =
+                if held.publishing { execution_timeout + PUBLISH_PATIENCE } else { execution_timeout };
             if !held.heard && silence >= FIRST_HEARTBEAT {
                 Some(Overdue::NeverHeard)
             } else if silence >= LEASE_TTL {

@@ -2,7 +2,8 @@
 //! Never touches tensors; speaks HTTP only in `http`, with workers.
 //!
 //! Read in this order: the choice (`pick`, over `queue`), the numbers (`policy`, `retry`, `estimates`), who is there
-//! (`workers`, `model_orders`, `presence`, `leases`), and the handle that joins them (`handle`, `protocol`, `watchdog`).
+//! (`workers`, `model_orders`, `presence`, `leases`), and the handle that joins them (`handle`, `protocol`,
+//! `heartbeat`, `watchdog`).
 
 mod changes;
 mod error;
@@ -10,6 +11,7 @@ mod estimates;
 #[cfg(test)]
 mod fairness;
 mod handle;
+mod heartbeat;
 mod http;
 mod leases;
 mod model_orders;

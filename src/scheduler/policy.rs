@@ -42,6 +42,10 @@ pub(super) const PUBLISH_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Between two heartbeats: five fit into the time to live, so that two lost ones cost nothing.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(3);
 
+/// A heartbeat waits for the store to take its progress for this long: less than [`HEARTBEAT`], so that a store in trouble
+/// does not slow the beats down, and than the 4 s after which a worker gives a call up.
+pub(super) const PROGRESS_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A lease whose heartbeat has not risen for this long is over.
 pub(super) const LEASE_TTL: Duration = Duration::from_secs(15);
 

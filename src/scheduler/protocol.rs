@@ -1,4 +1,4 @@
-//! The server's side of the lease protocol: hello, lease, heartbeat, complete, fail, and what a vanished worker leaves.
+//! The server's side of the lease protocol: hello, lease, complete, fail, and what a vanished worker leaves.
 //! Every answer follows a committed move; a call that was superseded is answered as stale.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use super::handle::{Inner, Scheduler};
-use super::leases::{Held, Leases};
+use super::leases::Held;
 use super::pick::pick;
 use super::policy::{HEARTBEAT, LEASE_TTL, LONGEST_POLL, SELF_FENCE};
 use super::queue::Waiting;
@@ -20,8 +20,8 @@ use crate::domain::failure::FailureClass;
 use crate::domain::id::{VideoId, WorkerId};
 use crate::domain::job::{Holder, Job, JobError, JobState};
 use crate::domain::lease::{
-    Complete, Cost, Fail, Heartbeat, HeartbeatAnswer, InputTarget, Lease, LeaseAnswer, LeaseRequest,
-    ModelLoad, ModelOrder, Orders, PROTOCOL, UploadTarget, Welcome, WorkerHello,
+    Complete, Cost, Fail, InputTarget, Lease, LeaseAnswer, LeaseRequest, ModelLoad, ModelOrder, Orders,
+    PROTOCOL, UploadTarget, Welcome, WorkerHello,
 };
 use crate::domain::moves::{BadMove, Move, Outcome, Spent};
 use crate::domain::stage::Timings;
@@ -73,25 +73,6 @@ impl Scheduler {
                 return Ok(answer);
             }
         }
-    }
-
-    /// A running job shows life.
-    pub async fn heartbeat(
-        &self,
-        video: VideoId,
-        beat: Heartbeat,
-    ) -> Result<HeartbeatAnswer, SchedulerError> {
-        let (mut answer, news) = self.inner.beat(video, &beat)?;
-        if news {
-            let step = Move::Progress { epoch: beat.epoch, stage: beat.stage, percent: beat.progress };
-            let job = self.inner.change(video, step).await.map_err(stale)?;
-            answer.cancel |= job.status.cancel_requested;
-            if let Some(held) = self.inner.state().leases.get(video, beat.epoch) {
-                held.job = job;
-            }
-            self.inner.changes.announce(video);
-        }
-        Ok(answer)
     }
 
     /// A job is done: its assets are checked in storage, then everything is committed at once.
@@ -245,25 +226,6 @@ impl Inner {
             }
             None => Ok(None),
         }
-    }
-
-    /// Takes in the heartbeat; says whether it tells anything new about the job.
-    fn beat(&self, video: VideoId, beat: &Heartbeat) -> Result<(HeartbeatAnswer, bool), SchedulerError> {
-        let heard = self.heard();
-        let mut state = self.state();
-        let held = state.leases.get(video, beat.epoch).ok_or(SchedulerError::StaleLease)?;
-        Leases::beat(held, beat.sequence, heard.seen);
-        let status = &held.job.status;
-        let news = status.stage != beat.stage || beat.progress > status.progress;
-        let cancel = status.cancel_requested;
-        let mut orders = Orders::default();
-        if let Some(worker) = state.workers.get_mut(beat.worker) {
-            worker.heard(heard);
-            worker.measured(&beat.devices);
-            orders = worker.orders;
-        }
-        orders.drain |= state.draining;
-        Ok((HeartbeatAnswer { cancel, orders }, news))
     }
 
     async fn complete(&self, video: VideoId, complete: Complete) -> Result<(), SchedulerError> {
@@ -466,7 +428,7 @@ fn spent(timings: Timings, cost: Cost) -> Spent {
 }
 
 /// A superseded lease is the worker's affair, not the store's.
-fn stale(error: StoreError) -> SchedulerError {
+pub(super) fn stale(error: StoreError) -> SchedulerError {
     match error {
         StoreError::Move(_) | StoreError::NotFound => SchedulerError::StaleLease,
         StoreError::Exists

@@ -25,7 +25,7 @@ use crate::store::{Admission, Gates, JobStore, Memory, OutboxStore, Reach};
 /// A scheduler with all that it stands on.
 pub(super) struct Bench {
     metrics: Arc<Metrics>,
-    store: Arc<Memory>,
+    pub(super) store: Arc<Memory>,
     storage: Arc<storage::Memory>,
     clock: Arc<TestClock>,
     pub(super) scheduler: Scheduler,
@@ -94,7 +94,7 @@ impl Bench {
         self.scheduler.register(hello, local).await.unwrap().worker
     }
 
-    async fn lease(&self, worker: WorkerId) -> Option<Lease> {
+    pub(super) async fn lease(&self, worker: WorkerId) -> Option<Lease> {
         let request = LeaseRequest { models: models(), ..LeaseRequest::default() };
         self.scheduler.lease(worker, request).await.unwrap().lease.map(|lease| *lease)
     }
@@ -117,7 +117,7 @@ impl Bench {
         self.scheduler.heartbeat(lease.video, beat).await
     }
 
-    async fn complete(&self, worker: WorkerId, lease: &Lease) -> Result<(), SchedulerError> {
+    pub(super) async fn complete(&self, worker: WorkerId, lease: &Lease) -> Result<(), SchedulerError> {
         self.complete_after(worker, lease, &[]).await
     }
 
@@ -143,7 +143,7 @@ impl Bench {
         self.scheduler.complete(lease.video, complete).await
     }
 
-    async fn fail(&self, worker: WorkerId, lease: &Lease, class: FailureClass) {
+    pub(super) async fn fail(&self, worker: WorkerId, lease: &Lease, class: FailureClass) {
         self.fail_after(worker, lease, class, &[]).await;
     }
 
@@ -161,12 +161,12 @@ impl Bench {
         self.scheduler.fail(lease.video, fail).await.unwrap();
     }
 
-    async fn job(&self, video: VideoId) -> Job {
+    pub(super) async fn job(&self, video: VideoId) -> Job {
         self.store.job(Reach::Everywhere, video).await.unwrap().unwrap()
     }
 
     /// Lets time pass in steps that no heartbeat-free lease survives unseen.
-    async fn pass(&mut self, seconds: u64) {
+    pub(super) async fn pass(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.clock.pass(Duration::from_secs(1));
             self.scheduler.tick(&mut self.watchdog).await;

@@ -38,7 +38,7 @@ pub use files::{FilePage, FileQuery, FileStore};
 pub use garbage::{Garbage, Left};
 pub use held::{HeldStore, HeldWrites, hold_back, holding, once_durable, together};
 pub use lock_file::LockFile;
-pub use memory::{Asked, Memory};
+pub use memory::{Asked, Memory, Outage};
 pub use query::{
     ActiveGate, Admission, Admitted, Aged, Change, Gates, Idempotency, JobFilter, JobPage, JobQuery, Order,
     Owner, Reach, SecondsGate, Tally, Trim, UsageQuery,

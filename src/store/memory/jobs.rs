@@ -1,6 +1,8 @@
 //! Jobs in maps.
 
-use super::{Memory, Tables, Use};
+use std::sync::PoisonError;
+
+use super::{Memory, Outage, Tables, Use};
 use crate::domain::audit::{AuditEntry, AuditKind, Authorship};
 use crate::domain::clock::UnixMillis;
 use crate::domain::event::Event;
@@ -23,7 +25,13 @@ impl JobStore for Memory {
     }
 
     fn change(&self, change: Change) -> Pending<'_, Job> {
-        self.run(|tables| tables.change(&change))
+        match *self.outage.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => self.run(|tables| tables.change(&change)),
+            Some(Outage::Silent) => Box::pin(std::future::pending()),
+            Some(Outage::Refusing) => {
+                Box::pin(std::future::ready(Err(StoreError::Unavailable("out of reach".to_owned()))))
+            }
+        }
     }
 
     fn job(&self, reach: Reach, video: VideoId) -> Pending<'_, Option<Job>> {

@@ -28,6 +28,16 @@ pub struct Memory {
     tables: Mutex<Tables>,
     /// What was asked, and by which thread, while somebody wants to know.
     asked: Mutex<Option<Vec<Asked>>>,
+    /// How moves fail, while they do.
+    outage: Mutex<Option<Outage>>,
+}
+
+/// How a store that is out of reach shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    Refusing,
+    /// It does not answer at all.
+    Silent,
 }
 
 /// An operation of the store, by the name of its code, and the thread that asked.
@@ -75,6 +85,11 @@ impl Memory {
     pub fn take_asked(&self) -> Vec<Asked> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.replace(Vec::new()).unwrap_or_default()
+    }
+
+    /// Takes no moves of jobs from now on, or takes them again.
+    pub fn fail_moves(&self, outage: Option<Outage>) {
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
     }
 
     fn note(&self, operation: &'static str) {
