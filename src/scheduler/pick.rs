@@ -24,7 +24,7 @@ pub struct Lane {
     pub running: u32,
     /// The most that may, if the project has a limit of its own.
     pub most_running: Option<u32>,
-    /// The first job of each model that may start now.
+    /// The first job of each model that may start now on this worker.
     pub heads: Vec<Head>,
 }
 
@@ -34,8 +34,6 @@ pub struct Head {
     pub video: VideoId,
     pub model: ModelId,
     pub waiting_since: UnixMillis,
-    /// Another worker should take it if one can.
-    pub avoid: Option<String>,
 }
 
 /// The worker that asks.
@@ -55,7 +53,7 @@ pub fn pick(
     policy: &Policy,
     now: UnixMillis,
 ) -> Option<(ProjectId, VideoId)> {
-    let fits = |head: &&Head| worker.hosted.contains(&head.model) && !worker.leaves_to_others(head);
+    let fits = |head: &&Head| worker.hosted.contains(&head.model);
     let open = |lane: &&Lane| {
         let most = lane.most_running.or(policy.max_running_per_project);
         most.is_none_or(|most| lane.running < most)
@@ -78,8 +76,9 @@ pub fn pick(
 }
 
 impl Asking {
-    fn leaves_to_others(&self, head: &Head) -> bool {
-        head.avoid.as_deref() == Some(&self.name) && self.hosted_elsewhere.contains(&head.model)
+    /// Whether a job that should avoid a worker is another's to take: this is the one, and some other hosts the model.
+    pub(super) fn leaves_to_others(&self, model: &ModelId, avoid: Option<&str>) -> bool {
+        avoid == Some(&self.name) && self.hosted_elsewhere.contains(model)
     }
 }
 
@@ -96,7 +95,7 @@ mod tests {
 
     fn head(number: u64, model: &str) -> Head {
         let video = VideoId::new(number, [0; ID_RANDOM_BYTES]);
-        Head { video, model: ModelId::new(model), waiting_since: NOW, avoid: None }
+        Head { video, model: ModelId::new(model), waiting_since: NOW }
     }
 
     fn lane(number: u64, charged: f64, heads: Vec<Head>) -> Lane {
@@ -143,14 +142,5 @@ mod tests {
         assert_eq!(picked(vec![own(3)], &policy), Some(1), "its own limit counts");
         assert_eq!(picked(vec![own(1)], &Policy::default()), None);
         assert_eq!(picked(vec![full, lane(2, 5.0, vec![head(2, "a")])], &policy), Some(2));
-    }
-
-    #[test]
-    fn a_job_goes_back_to_the_worker_it_failed_on_only_if_no_other_has_the_model() {
-        let failed = Head { avoid: Some("gpu-0".into()), ..head(1, "a") };
-        let snapshot = Snapshot { lanes: vec![lane(1, 0.0, vec![failed])] };
-        let choose = |worker: &Asking| pick(&snapshot, worker, &Policy::default(), NOW).is_some();
-        assert!(choose(&worker()));
-        assert!(!choose(&Asking { hosted_elsewhere: vec![ModelId::new("a")], ..worker() }));
     }
 }

@@ -23,7 +23,7 @@ use crate::domain::lease::{
     Complete, Cost, Fail, InputTarget, Lease, LeaseAnswer, LeaseRequest, ModelLoad, ModelOrder, Orders,
     PROTOCOL, UploadTarget, Welcome, WorkerHello,
 };
-use crate::domain::moves::{BadMove, Move, Outcome, Spent};
+use crate::domain::moves::{BadMove, Move, Outcome, RequeueReason, Spent};
 use crate::domain::stage::Timings;
 use crate::domain::trace::TraceContext;
 use crate::storage::Key;
@@ -178,7 +178,7 @@ impl Inner {
         if news || occupied {
             return Ok(choice);
         }
-        let picked = pick(&state.queue.snapshot(at), &asking, &self.parts.policy, at);
+        let picked = pick(&state.queue.snapshot(&asking, at), &asking, &self.parts.policy, at);
         let waiting = picked.and_then(|(_, video)| state.queue.start(video));
         let holder = Holder { worker: id, name: asking.name, local, since: at };
         Ok(Choice { found: waiting.map(|waiting| Found::Waiting(waiting, holder)), ..choice })
@@ -282,12 +282,14 @@ impl Inner {
     ) -> Result<(), SchedulerError> {
         let (video, status) = (held.job.id, &held.job.status);
         let epoch = status.epoch;
-        let avoid = status.holder.as_ref().map(|holder| holder.name.clone());
-        let step = match next(status, trouble, &self.parts.policy, self.parts.random.fraction()) {
+        let (step, avoid) = match next(status, trouble, &self.parts.policy, self.parts.random.fraction()) {
             Next::Again { reason, delay } => {
-                Move::Requeue { epoch, reason, not_before: self.parts.clock.now().after(delay) }
+                // Nobody is to blame for a job that was handed back, so nobody is to be avoided.
+                let blamed = status.holder.as_ref().filter(|_| reason != RequeueReason::HandedBack);
+                let avoid = blamed.map(|holder| holder.name.clone());
+                (Move::Requeue { epoch, reason, not_before: self.parts.clock.now().after(delay) }, avoid)
             }
-            Next::End(code) => Move::Fail { epoch, error: JobError::new(code), spent },
+            Next::End(code) => (Move::Fail { epoch, error: JobError::new(code), spent }, None),
         };
         let changed = self.change(video, step).await;
         match changed {

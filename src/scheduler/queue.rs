@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::pick::{Head, Lane, Snapshot};
+use super::pick::{Asking, Head, Lane, Snapshot};
 use crate::domain::clock::UnixMillis;
 use crate::domain::estimate::Shape;
 use crate::domain::id::{ProjectId, VideoId};
@@ -20,7 +20,7 @@ pub(super) struct Waiting {
     /// Predicted seconds of a device.
     pub(super) cost: f64,
     pub(super) not_before: UnixMillis,
-    /// Name of the worker it failed on last.
+    /// Name of the worker that it failed on last: another should take it if one can.
     pub(super) avoid: Option<String>,
     /// No worker ever had it.
     pub(super) fresh: bool,
@@ -146,15 +146,15 @@ impl Queue {
         };
     }
 
-    /// What may start at `now`.
-    pub(super) fn snapshot(&self, now: UnixMillis) -> Snapshot {
+    /// What may start at `now` on the worker that asks.
+    pub(super) fn snapshot(&self, worker: &Asking, now: UnixMillis) -> Snapshot {
         let lanes = self.lanes.iter().filter(|(_, lane)| !lane.models.is_empty());
         let lanes = lanes.map(|(project, lane)| Lane {
             project: *project,
             charged: lane.charged,
             running: lane.running,
             most_running: self.most_running.get(project).copied(),
-            heads: lane.models.values().filter_map(|line| head(line, now)).collect(),
+            heads: lane.models.values().filter_map(|line| head(line, worker, now)).collect(),
         });
         Snapshot { lanes: lanes.collect() }
     }
@@ -225,14 +225,11 @@ impl Queue {
     }
 }
 
-fn head(line: &VecDeque<Waiting>, now: UnixMillis) -> Option<Head> {
-    let first = line.iter().find(|waiting| waiting.may_start(now))?;
-    Some(Head {
-        video: first.video,
-        model: first.shape.model.clone(),
-        waiting_since: first.not_before,
-        avoid: first.avoid.clone(),
-    })
+/// A job that the worker leaves to others, like one whose time has not come, holds up nobody behind it.
+fn head(line: &VecDeque<Waiting>, worker: &Asking, now: UnixMillis) -> Option<Head> {
+    let left = |waiting: &Waiting| worker.leaves_to_others(&waiting.shape.model, waiting.avoid.as_deref());
+    let first = line.iter().find(|waiting| waiting.may_start(now) && !left(waiting))?;
+    Some(Head { video: first.video, model: first.shape.model.clone(), waiting_since: first.not_before })
 }
 
 /// Predicted seconds of the first `count` jobs, from the mean of a few: a long line is not added up for each question.
