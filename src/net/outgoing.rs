@@ -10,6 +10,7 @@ use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Client, ClientBuilder, Response, StatusCode};
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 use url::Host;
 
@@ -134,9 +135,14 @@ impl Outgoing {
     /// Sends a message once.
     pub async fn post(&self, url: &str, message: Post) -> Result<PostAnswer, PostError> {
         let target = self.policy.check(Purpose::Webhook, url)?;
-        tokio::time::timeout(self.limits.total, self.exchange(&target, message))
-            .await
-            .unwrap_or(Err(PostError::Timeout))
+        let ends = Instant::now() + self.limits.total;
+        let mut answer =
+            timeout_at(ends, self.send(&target, message)).await.unwrap_or(Err(PostError::Timeout))?;
+        let status = answer.status().as_u16();
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(seconds);
+        // The status has decided; a body that breaks off or takes too long changes nothing.
+        timeout_at(ends, drain(&mut answer)).await.ok();
+        Ok(PostAnswer { status, retry_after })
     }
 
     async fn follow(&self, url: &str) -> Result<Bytes, FetchError> {
@@ -183,36 +189,37 @@ impl Outgoing {
         Ok(image.freeze())
     }
 
-    async fn exchange(&self, target: &Target, message: Post) -> Result<PostAnswer, PostError> {
+    /// Answers as soon as the status and the headers are there.
+    async fn send(&self, target: &Target, message: Post) -> Result<Response, PostError> {
         let request = self
             .client
             .post(target.url().clone())
             .header(ACCEPT_ENCODING, "identity")
             .headers(message.headers)
             .body(message.body);
-        let mut answer = request.send().await.map_err(|error| match refusal(&error) {
+        let answer = request.send().await.map_err(|error| match refusal(&error) {
             Some(refusal) => PostError::Refused(refusal),
             None if error.is_timeout() => PostError::Timeout,
             None => PostError::Failed(plain(error)),
         })?;
         self.check_peer(&answer)?;
-        let status = answer.status().as_u16();
-        let retry_after = answer.headers().get(RETRY_AFTER).and_then(seconds);
-        let mut read = 0;
-        // The status has decided; a body that breaks off changes nothing.
-        while let Ok(Some(chunk)) = answer.chunk().await {
-            read += chunk.len();
-            if read >= MAX_ANSWER_BYTES {
-                break;
-            }
-        }
-        Ok(PostAnswer { status, retry_after })
+        Ok(answer)
     }
 
     /// The resolver was asked before; this catches a client that dialled something else.
     fn check_peer(&self, answer: &Response) -> Result<(), Refusal> {
         let peer: Option<IpAddr> = answer.remote_addr().map(|address| address.ip());
         if peer.is_some_and(|peer| self.policy.allows(peer)) { Ok(()) } else { Err(Refusal::Address) }
+    }
+}
+
+/// Reads and drops what a receiver says, up to a size.
+async fn drain(answer: &mut Response) {
+    let mut read = 0;
+    while read < MAX_ANSWER_BYTES
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        read += chunk.len();
     }
 }
 

@@ -118,6 +118,11 @@ fn by_path(mut stream: TcpStream, head: String) -> std::pin::Pin<Box<dyn Future<
                 let _ = stream.read_to_end(&mut Vec::new()).await;
                 return;
             }
+            "/stuck" => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\nhello").await.unwrap();
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+                return;
+            }
             "/drip" => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n").await.unwrap();
                 let mut tick = tokio::time::interval(Duration::from_millis(50));
@@ -232,5 +237,7 @@ async fn a_message_is_sent_once_and_its_answer_is_a_status() {
     assert_eq!(post("/literal").await.unwrap().status, 302);
     assert_eq!(server.visits() - visits, 1, "no redirect is followed");
     assert_eq!(post("/endless").await.unwrap().status, 200, "an endless answer is cut off");
+    assert_eq!(post("/drip").await.unwrap().status, 200, "the status came in time, its body never ends");
+    assert_eq!(post("/stuck").await.unwrap().status, 200, "the status came in time, its body never does");
     assert!(matches!(post("/silent").await, Err(PostError::Timeout)));
 }
