@@ -18,6 +18,7 @@ pub mod file;
 mod html;
 pub mod id;
 pub mod job;
+pub mod jump;
 pub mod key;
 pub mod lease;
 pub mod limits;

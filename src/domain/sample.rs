@@ -112,9 +112,12 @@ pub(crate) fn outcome() -> Outcome {
     }
 }
 
-/// A clock that stands still until it is moved, both hands together.
+/// A clock that stands still until it is moved, both hands together unless the wall clock is put ahead.
 #[derive(Debug, Default)]
-pub(crate) struct TestClock(Mutex<Duration>);
+pub(crate) struct TestClock {
+    passed: Mutex<Duration>,
+    ahead: Mutex<Duration>,
+}
 
 /// Random bytes that only count.
 #[derive(Debug, Default)]
@@ -122,17 +125,22 @@ pub(crate) struct TestRandom(AtomicU64);
 
 impl TestClock {
     pub(crate) fn pass(&self, time: Duration) {
-        *self.0.lock().unwrap() += time;
+        *self.passed.lock().unwrap() += time;
+    }
+
+    /// Puts the wall clock so far ahead of the time that passed.
+    pub(crate) fn set_ahead(&self, time: Duration) {
+        *self.ahead.lock().unwrap() = time;
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> UnixMillis {
-        UnixMillis(1_767_225_600_000).after(*self.0.lock().unwrap())
+        UnixMillis(1_767_225_600_000).after(*self.passed.lock().unwrap() + *self.ahead.lock().unwrap())
     }
 
     fn monotonic(&self) -> Moment {
-        Moment(*self.0.lock().unwrap())
+        Moment(*self.passed.lock().unwrap())
     }
 }
 

@@ -10,6 +10,8 @@ mod read;
 mod recent;
 mod submit;
 mod sweep;
+#[cfg(test)]
+mod sweep_tests;
 mod tenants;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use crate::domain::asset::Variant;
 use crate::domain::audit::Actor;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::EventId;
+use crate::domain::jump::Jumps;
 use crate::domain::key::ProjectScope;
 use crate::domain::moves::Move;
 use crate::storage::Key;
@@ -37,6 +38,7 @@ impl Default for Retention {
 impl Jobs {
     /// Sweeps again and again until `shutdown` is there.
     pub async fn run_sweeps(&self, retention: Retention, shutdown: impl Future<Output = ()>) {
+        let mut jumps = Jumps::default();
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         tokio::pin!(shutdown);
         loop {
@@ -44,15 +46,25 @@ impl Jobs {
                 () = &mut shutdown => return,
                 _ = ticks.tick() => {}
             }
-            if let Err(error) = self.sweep(&retention).await {
-                tracing::warn!(%error, "a sweep broke off and will be repeated");
-            }
+            self.sweep_unless_paused(&mut jumps, &retention).await;
         }
     }
 
-    /// Removes everything that is due now.
-    pub async fn sweep(&self, retention: &Retention) -> Result<(), JobsError> {
-        let now = self.parts().clock.now();
+    /// A sweep, unless the wall clock has just jumped: what a wrong clock removes is gone when it is put right.
+    pub(super) async fn sweep_unless_paused(&self, jumps: &mut Jumps, retention: &Retention) {
+        let (at, now) = (self.parts().clock.now(), self.parts().clock.monotonic());
+        if let Some(jump_ms) = jumps.look(at, now) {
+            tracing::warn!(jump_ms, "the wall clock has jumped since the last sweep");
+        }
+        if jumps.trusts(now)
+            && let Err(error) = self.sweep(retention, at).await
+        {
+            tracing::warn!(%error, "a sweep broke off and will be repeated");
+        }
+    }
+
+    /// Removes everything that is due at `now`.
+    pub(super) async fn sweep(&self, retention: &Retention, now: UnixMillis) -> Result<(), JobsError> {
         while self.expire_assets(now).await? == BATCH {}
         while self.expire_files(now).await? == BATCH {}
         while self.purge(now, retention).await? == BATCH {}

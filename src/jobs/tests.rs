@@ -21,15 +21,15 @@ use crate::scheduler::{Parts, Policy};
 use crate::storage::{self, Body, Key};
 use crate::store::{ActiveGate, Change, FileQuery, Gates, JobQuery, KeyStore, Left, Memory, Reach};
 
-struct Bench {
-    store: Arc<dyn Store>,
-    storage: Arc<dyn Storage>,
-    clock: Arc<TestClock>,
-    jobs: Jobs,
+pub(super) struct Bench {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) clock: Arc<TestClock>,
+    pub(super) jobs: Jobs,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let store: Arc<dyn Store> = Arc::new(Memory::default());
         let storage: Arc<dyn Storage> = Arc::new(storage::Memory::default());
         let clock = Arc::new(TestClock::default());
@@ -56,7 +56,7 @@ impl Bench {
         Self { store, storage, clock, jobs }
     }
 
-    async fn submit(&self, new: NewJob) -> VideoId {
+    pub(super) async fn submit(&self, new: NewJob) -> VideoId {
         self.jobs.submit(scope(), new).await.unwrap().view.job.id
     }
 
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     /// As a worker does it.
-    async fn complete(&self, video: VideoId) -> Key {
+    pub(super) async fn complete(&self, video: VideoId) -> Key {
         let job = self.make(video, Move::Claim { holder: sample::holder("cpu") }).await;
         let (organization, project, epoch) = (job.organization, job.project, job.status.epoch);
         let key = Key::Result { organization, project, video, epoch, variant: Variant::Video };
@@ -80,19 +80,19 @@ impl Bench {
         key
     }
 
-    async fn sweep(&self) {
-        self.jobs.sweep(&Retention::default()).await.unwrap();
+    pub(super) async fn sweep(&self) {
+        self.jobs.sweep(&Retention::default(), self.clock.now()).await.unwrap();
     }
 }
 
 /// Who asks.
-const BY: Actor = Actor::Server;
+pub(super) const BY: Actor = Actor::Server;
 
-fn scope() -> ProjectScope {
+pub(super) fn scope() -> ProjectScope {
     sample::scope(1)
 }
 
-fn new_job() -> NewJob {
+pub(super) fn new_job() -> NewJob {
     NewJob {
         key: KeyId::new(1, [0; 10]),
         spec: sample::spec(1),

@@ -72,9 +72,3 @@ pub(super) const MEMORY_ATTEMPTS: u32 = 2;
 
 /// Wait before the second execution; each further one waits four times as long.
 pub(super) const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// A wall clock that runs this far from the monotonic one between two ticks has jumped.
-pub(super) const CLOCK_JUMP: Duration = Duration::from_secs(5);
-
-/// After a jump no deadline in wall time is acted upon for this long.
-pub(super) const CLOCK_JUMP_PAUSE: Duration = Duration::from_secs(60);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::handle::{Inner, Scheduler, State};
 use super::leases::Overdue;
-use super::policy::{CLOCK_JUMP, CLOCK_JUMP_PAUSE};
 use super::report;
 use super::retry::Trouble;
 use crate::domain::clock::{Moment, UnixMillis};
 use crate::domain::failure::{FailureClass, FailureCode};
 use crate::domain::id::VideoId;
+use crate::domain::jump::Jumps;
 use crate::domain::moves::{Move, Spent};
 use crate::store::StoreError;
 
@@ -19,8 +19,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// Remembers between two looks what time it was.
 #[derive(Debug, Default)]
 pub struct Watchdog {
-    last: Option<(UnixMillis, Moment)>,
-    paused_until: Option<Moment>,
+    last: Option<UnixMillis>,
+    jumps: Jumps,
 }
 
 impl Scheduler {
@@ -41,10 +41,12 @@ impl Scheduler {
     /// One look.
     pub async fn tick(&self, watchdog: &mut Watchdog) {
         let (at, now) = (self.inner.parts.clock.now(), self.inner.parts.clock.monotonic());
-        let last = watchdog.last.replace((at, now));
-        watchdog.notice_jump(last, at, now);
+        let last = watchdog.last.replace(at);
+        if let Some(jump_ms) = watchdog.jumps.look(at, now) {
+            tracing::warn!(jump_ms, "the wall clock has jumped");
+        }
         self.inner.end_overdue(now).await;
-        if watchdog.paused_until.is_none_or(|until| now >= until) {
+        if watchdog.jumps.trusts(now) {
             self.inner.end_waiting(at).await;
         }
         {
@@ -53,24 +55,12 @@ impl Scheduler {
             presence.look(workers, now);
             workers.tidy(now);
             state.queue.tidy();
-            let due = last.is_some_and(|(then, _)| state.queue.becomes_due(then, at));
+            let due = last.is_some_and(|then| state.queue.becomes_due(then, at));
             if due {
                 self.inner.work.notify_waiters();
             }
         }
         self.inner.changes.tidy();
-    }
-}
-
-impl Watchdog {
-    fn notice_jump(&mut self, last: Option<(UnixMillis, Moment)>, at: UnixMillis, now: Moment) {
-        let Some((last_at, last_now)) = last else { return };
-        let true_millis = now.since(last_now).as_millis() as i128;
-        let shown_millis = i128::from(at.0) - i128::from(last_at.0);
-        if (shown_millis - true_millis).unsigned_abs() > CLOCK_JUMP.as_millis() {
-            tracing::warn!(jump_ms = (shown_millis - true_millis) as i64, "the wall clock has jumped");
-            self.paused_until = Some(Moment(now.0 + CLOCK_JUMP_PAUSE));
-        }
     }
 }
 
