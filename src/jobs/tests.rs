@@ -30,8 +30,11 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) async fn new() -> Self {
+        Self::with(Arc::new(storage::Memory::default())).await
+    }
+
+    pub(super) async fn with(storage: Arc<dyn Storage>) -> Self {
         let store: Arc<dyn Store> = Arc::new(Memory::default());
-        let storage: Arc<dyn Storage> = Arc::new(storage::Memory::default());
         let clock = Arc::new(TestClock::default());
         let random: Arc<dyn Random> = Arc::new(TestRandom::default());
         let known = KnownLabels { models: &["wan-tiny"], failure_codes: &[], stages: &[], variants: &[] };
@@ -81,7 +84,7 @@ impl Bench {
     }
 
     pub(super) async fn sweep(&self) {
-        self.jobs.sweep(&Retention::default(), self.clock.now()).await.unwrap();
+        self.jobs.sweep(&Retention::default(), self.clock.now()).await;
     }
 }
 
