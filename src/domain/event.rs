@@ -1,9 +1,14 @@
 //! What happened to a job, as the outbox keeps it and webhooks tell it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::clock::UnixMillis;
+use super::failure::FailureCode;
 use super::id::{EventId, ProjectId, VideoId};
+use super::job::Job;
+use super::trace::TraceContext;
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,4 +49,28 @@ pub struct Event {
     pub project: ProjectId,
     pub video: VideoId,
     pub at: UnixMillis,
+    /// `None` once it is settled, and in events of older builds.
+    pub facts: Option<JobFacts>,
+}
+
+/// What is told of the job, as it was when the event happened: the job may be deleted before anybody is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFacts {
+    pub metadata: BTreeMap<String, String>,
+    /// Why it failed.
+    pub error_code: Option<FailureCode>,
+    pub callback_url: Option<String>,
+    pub trace: Option<TraceContext>,
+}
+
+impl JobFacts {
+    /// Those of the job as it is now.
+    pub fn of(job: &Job) -> Self {
+        Self {
+            metadata: job.request.metadata.clone(),
+            error_code: job.status.error.as_ref().map(|error| error.code),
+            callback_url: job.request.callback_url.clone(),
+            trace: job.request.trace.clone(),
+        }
+    }
 }

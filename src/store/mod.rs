@@ -154,7 +154,7 @@ pub trait OutboxStore: Send + Sync {
     /// Every event of a job, oldest first, settled ones too.
     fn events(&self, reach: Reach, video: VideoId) -> Pending<'_, Vec<Event>>;
 
-    /// Nothing more is to be done about it.
+    /// Nothing more is to be done about it; what it knew of its job is forgotten.
     fn settle_event(&self, event: EventId) -> Pending<'_, ()>;
 }
 

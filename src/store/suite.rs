@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::event::JobFacts;
 use crate::domain::failure::FailureCode;
 use crate::domain::id::ID_RANDOM_BYTES;
 use crate::domain::job::{JobError, JobState};
@@ -203,6 +204,28 @@ async fn time_overtakes_jobs_and_files(store: &dyn Store) {
     assert_eq!(store.pending_events(10).await.unwrap(), pending[1..]);
 }
 
+async fn an_event_keeps_what_is_told_of_its_job_until_it_is_settled(store: &dyn Store) {
+    let mut job = sample::job(1, 1000);
+    job.request.callback_url = Some("https://hook.example/?token=t".to_owned());
+    store.admit(admission(job.clone())).await.unwrap();
+    store.change(change(job.id, 2000, Move::Claim { holder: sample::holder("cpu") })).await.unwrap();
+    let error = JobError::new(FailureCode::GpuOutOfMemory);
+    let fail = Move::Fail { epoch: 1, error, spent: Spent::default() };
+    let ended = store.change(change(job.id, 3000, fail)).await.unwrap();
+    store.delete(Reach::Everywhere, job.id, UnixMillis(3001), sample::by_server(1, 9)).await.unwrap();
+    let facts = async || -> Vec<_> {
+        let events = store.events(Reach::Everywhere, job.id).await.unwrap();
+        events.into_iter().map(|event| event.facts).collect()
+    };
+    let (begun, told) = (JobFacts::of(&job), JobFacts::of(&ended));
+    assert_eq!((begun.error_code, told.error_code), (None, Some(FailureCode::GpuOutOfMemory)));
+    assert_eq!(facts().await, [Some(begun), Some(told.clone())]);
+    store.settle_event(event(2000)).await.unwrap();
+    assert_eq!(facts().await, [None, Some(told)]);
+    store.add_deliveries(Some(event(3000)), Vec::new()).await.unwrap();
+    assert_eq!(facts().await, [None, None]);
+}
+
 history::every_store! {
     an_end_writes_everything_at_once
     a_foreign_job_does_not_exist
@@ -211,6 +234,7 @@ history::every_store! {
     lists_are_narrowed_by_every_condition
     seconds_are_promised_and_then_charged
     time_overtakes_jobs_and_files
+    an_event_keeps_what_is_told_of_its_job_until_it_is_settled
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use super::courier::Courier;
 use super::error::WebhookError;
 use super::message;
 use crate::domain::clock::UnixMillis;
-use crate::domain::event::{Event, EventKind};
+use crate::domain::event::{Event, EventKind, JobFacts};
 use crate::domain::id::{DeliveryId, EventId, ProjectId, VideoId};
 use crate::domain::trace::TraceContext;
 use crate::domain::webhook::{Delivery, DeliveryState, MAX_OF_PROJECT, Receiver};
@@ -105,7 +105,11 @@ impl Dispatcher {
     /// One for each endpoint that wants such events, and one for the job's own callback.
     async fn deliveries(&self, event: &Event) -> Result<Vec<Delivery>, StoreError> {
         let store = &self.courier.store;
-        let job = store.job(Reach::Everywhere, event.video).await?;
+        let facts = match &event.facts {
+            Some(facts) => Some(facts.clone()),
+            // An older build wrote it.
+            None => store.job(Reach::Everywhere, event.video).await?.as_ref().map(JobFacts::of),
+        };
         let endpoints = store.endpoints(event.project).await?;
         let wanting = endpoints
             .iter()
@@ -113,12 +117,12 @@ impl Dispatcher {
             .map(|endpoint| Receiver::Endpoint(endpoint.id));
         let called = match event.kind {
             EventKind::Completed | EventKind::Failed => {
-                job.as_ref().and_then(|job| job.request.callback_url.clone())
+                facts.as_ref().and_then(|facts| facts.callback_url.clone())
             }
             EventKind::InProgress => None,
         };
-        let body = message::of_job(event, job.as_ref());
-        let trace = job.as_ref().and_then(|job| job.request.trace.clone());
+        let body = message::of_job(event, facts.as_ref());
+        let trace = facts.and_then(|facts| facts.trace);
         let receivers = wanting.chain(called.map(Receiver::Callback));
         Ok(receivers
             .map(|to| {

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::clock::UnixMillis;
-use crate::domain::event::{Event, EventKind};
+use crate::domain::event::{Event, EventKind, JobFacts};
 use crate::domain::id::{EndpointId, EventId, ProjectId, VideoId};
-use crate::domain::job::Job;
 
 /// `type` of the event that only a test call sends.
 pub(super) const TEST: &str = "endpoint.test";
@@ -39,14 +38,13 @@ struct EndpointData {
     id: EndpointId,
 }
 
-/// Of a job's event; `job` is `None` if it was deleted meanwhile.
-pub(super) fn of_job(event: &Event, job: Option<&Job>) -> String {
+/// Of a job's event; there are no facts if an older build wrote it and the job was deleted since.
+pub(super) fn of_job(event: &Event, facts: Option<&JobFacts>) -> String {
     let status = match event.kind {
         EventKind::InProgress => "in_progress",
         EventKind::Completed => "completed",
         EventKind::Failed => "failed",
     };
-    let error = job.and_then(|job| job.status.error.as_ref());
     body(&Body {
         id: event.id,
         object: "event",
@@ -56,8 +54,8 @@ pub(super) fn of_job(event: &Event, job: Option<&Job>) -> String {
             id: event.video,
             project_id: event.project,
             status: Some(status),
-            metadata: job.map(|job| &job.request.metadata),
-            error_code: error.map(|error| error.code.as_str()),
+            metadata: facts.map(|facts| &facts.metadata),
+            error_code: facts.and_then(|facts| facts.error_code).map(|code| code.as_str()),
         },
     })
 }

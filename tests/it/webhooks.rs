@@ -81,6 +81,37 @@ async fn a_request_may_name_its_own_callback() {
     }
 }
 
+/// Often, as the deletion races with the telling.
+#[tokio::test]
+async fn a_job_that_is_deleted_with_its_end_is_told_all_the_same() {
+    const JOBS: usize = 12;
+    let sink = Sink::of_statuses(&[200]).await;
+    let app = app_reaching(&[sink.port]).await;
+    let client = app.client();
+    register(&client, &sink).await;
+    let mut deleted = Vec::new();
+    for _ in 0..JOBS {
+        let body = json!({
+            "prompt": "x", "num_frames": 17, "callback_url": sink.url("/done"), "metadata": { "order": "7" },
+        });
+        let job = client.post("/v1/videos/generations", body).await.id();
+        let answer = client.delete(&format!("/v1/videos/{job}?cancel=true")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        deleted.extend([format!("{job} /done"), format!("{job} /hook")]);
+    }
+    let mut told = Vec::new();
+    for request in sink.until(2 * JOBS).await {
+        let event: Value = serde_json::from_slice(&request.body).unwrap();
+        let data = &event["data"];
+        assert_eq!((&data["error_code"], &data["metadata"]["order"]), (&json!("cancelled"), &json!("7")));
+        let path = request.head.split(' ').nth(1).unwrap();
+        told.push(format!("{} {path}", data["id"].as_str().unwrap()));
+    }
+    told.sort();
+    deleted.sort();
+    assert_eq!(told, deleted);
+}
+
 #[tokio::test]
 async fn endpoints_are_read_changed_tested_and_removed() {
     let sink = Sink::of_statuses(&[200, 500]).await;

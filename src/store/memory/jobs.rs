@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use super::{Memory, Outage, Tables, Use};
 use crate::domain::audit::{AuditEntry, AuditKind, Authorship};
 use crate::domain::clock::UnixMillis;
-use crate::domain::event::Event;
-use crate::domain::id::VideoId;
+use crate::domain::event::{Event, JobFacts};
+use crate::domain::id::{EventId, VideoId};
 use crate::domain::job::{Job, JobState};
 use crate::domain::key::ProjectScope;
 use crate::domain::limits::{Window, day_of, millis_of};
@@ -148,7 +148,14 @@ impl Tables {
             self.tenants.append(entry)?;
         }
         if let Some(kind) = kind {
-            let event = Event { id: change.event, kind, project: job.project, video: job.id, at: change.at };
+            let event = Event {
+                id: change.event,
+                kind,
+                project: job.project,
+                video: job.id,
+                at: change.at,
+                facts: Some(JobFacts::of(&job)),
+            };
             self.events.insert(event.id, (event, false));
         }
         self.garbage.extend(left_by_move(&before, &job, change.at));
@@ -187,6 +194,14 @@ impl Tables {
         };
         let (jobs, has_more) = cut(jobs, query.limit);
         Ok(JobPage { jobs, has_more })
+    }
+
+    /// What was kept for the telling is forgotten.
+    pub(super) fn settle(&mut self, event: EventId) {
+        if let Some((event, settled)) = self.events.get_mut(&event) {
+            event.facts = None;
+            *settled = true;
+        }
     }
 
     /// A record names the bytes from now on.

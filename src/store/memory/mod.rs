@@ -192,9 +192,7 @@ impl OutboxStore for Memory {
 
     fn settle_event(&self, event: EventId) -> Pending<'_, ()> {
         self.run(|tables| {
-            if let Some((_, settled)) = tables.events.get_mut(&event) {
-                *settled = true;
-            }
+            tables.settle(event);
             Ok(())
         })
     }

@@ -97,8 +97,8 @@ impl DeliveryStore for Memory {
                     tables.webhooks.deliveries.insert(delivery.id, delivery);
                 }
             }
-            if let Some((_, settled)) = settles.and_then(|event| tables.events.get_mut(&event)) {
-                *settled = true;
+            if let Some(event) = settles {
+                tables.settle(event);
             }
             Ok(())
         })

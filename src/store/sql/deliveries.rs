@@ -35,7 +35,7 @@ impl DeliveryStore for SqlStore {
                 }
                 if let Some(event) = settles {
                     let settle = connection
-                        .query("update events set settled = 1 where id = $1")
+                        .query("update events set settled = 1, facts = null where id = $1")
                         .bind(event.to_string());
                     settle.run().await?;
                 }

@@ -8,7 +8,7 @@ use super::rows::{all, job, parsed, to_json};
 use super::{SqlStore, audit, tallies};
 use crate::domain::audit::{AuditEntry, AuditKind, Authorship};
 use crate::domain::clock::UnixMillis;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, JobFacts};
 use crate::domain::id::VideoId;
 use crate::domain::job::Job;
 use crate::domain::key::ProjectScope;
@@ -191,7 +191,14 @@ async fn make(connection: &mut Connection, change: Change) -> Result<Job, StoreE
         .await?;
     tallies::moved(connection, &before, &job).await?;
     if let Some(kind) = kind {
-        let event = Event { id: change.event, kind, project: job.project, video: job.id, at: change.at };
+        let event = Event {
+            id: change.event,
+            kind,
+            project: job.project,
+            video: job.id,
+            at: change.at,
+            facts: Some(JobFacts::of(&job)),
+        };
         tell(connection, &event).await?;
     }
     if let Some(garbage) = left_by_move(&before, &job, change.at) {
@@ -208,12 +215,13 @@ async fn make(connection: &mut Connection, change: Change) -> Result<Job, StoreE
 
 async fn tell(connection: &mut Connection, event: &Event) -> Result<(), StoreError> {
     connection
-        .query("insert into events (id, kind, project, video, at) values ($1, $2, $3, $4, $5)")
+        .query("insert into events (id, kind, project, video, at, facts) values ($1, $2, $3, $4, $5, $6)")
         .bind(event.id.to_string())
         .bind(event.kind.as_str())
         .bind(event.project.to_string())
         .bind(event.video.to_string())
         .bind(event.at.0 as i64)
+        .bind(event.facts.as_ref().map(to_json).transpose()?)
         .run()
         .await?;
     Ok(())

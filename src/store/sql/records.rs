@@ -36,7 +36,7 @@ impl OutboxStore for SqlStore {
         Box::pin(self.writer.run(move |connection| {
             Box::pin(async move {
                 connection
-                    .query("update events set settled = 1 where id = $1")
+                    .query("update events set settled = 1, facts = null where id = $1")
                     .bind(event.to_string())
                     .run()
                     .await?;

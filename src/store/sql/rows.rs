@@ -57,6 +57,7 @@ pub(super) fn event(row: &Row) -> Result<Event, StoreError> {
         project: parsed(row, "project")?,
         video: parsed(row, "video")?,
         at: millis(row, "at")?,
+        facts: row.get::<Option<&str>>("facts")?.map(from_json).transpose()?,
     })
 }
 

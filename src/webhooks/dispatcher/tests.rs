@@ -211,6 +211,20 @@ fn wanting(url: String) -> EndpointTarget {
 }
 
 #[tokio::test]
+async fn a_job_that_was_deleted_before_its_end_was_told_is_told_in_full() {
+    let sink = Sink::start(&[200]).await;
+    let mut bench = bench(&[sink.port]);
+    bench.webhooks.create(sample::scope(1).project, wanting(sink.url())).await.unwrap();
+    let job = bench.end_a_job(1, Some(sink.url())).await;
+    let (by, at) = (sample::by_server(9, 9), bench.clock.now());
+    bench.store.delete(Reach::Everywhere, job.id, at, by).await.unwrap();
+    bench.settle().await;
+    let got = sink.until(2).await;
+    let told = r#""status":"failed","metadata":{"round":"1"},"error_code":"cancelled"}"#;
+    assert!(got.iter().all(|request| request.body.contains(told)), "{got:?}");
+}
+
+#[tokio::test]
 async fn a_receiver_that_failed_first_is_told_again_with_both_secrets() {
     let (sink, project) = (Sink::start(&[500, 200]).await, sample::scope(1).project);
     let mut bench = bench(&[sink.port]);

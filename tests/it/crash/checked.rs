@@ -60,7 +60,7 @@ async fn an_end_told_twice_or_never_and_a_missing_booking_are_noticed() {
     for statement in [
         "delete from usage",
         "delete from events where kind <> 'video.in_progress'",
-        "insert into events select substr(id, 1, length(id) - 1) || case substr(id, -1) when '0' then '1' else '0' end,
+        "insert into events (id, kind, project, video, at, settled) select substr(id, 1, length(id) - 1) || case substr(id, -1) when '0' then '1' else '0' end,
          kind, project, video, at, settled from events where kind <> 'video.in_progress'",
     ] {
         let folder = tempfile::tempdir().unwrap();
