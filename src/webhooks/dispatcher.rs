@@ -12,9 +12,10 @@ use tracing::{Instrument, error, info_span, warn};
 use super::courier::Courier;
 use super::error::WebhookError;
 use super::message;
-use crate::domain::clock::UnixMillis;
+use crate::domain::clock::{Moment, UnixMillis};
 use crate::domain::event::{Event, EventKind, JobFacts};
 use crate::domain::id::{DeliveryId, EventId, ProjectId, VideoId};
+use crate::domain::jump::Jumps;
 use crate::domain::trace::TraceContext;
 use crate::domain::webhook::{Delivery, DeliveryState, MAX_OF_PROJECT, Receiver};
 use crate::store::{Claim, Reach, StoreError};
@@ -45,13 +46,20 @@ pub struct Dispatcher {
     courier: Courier,
     wake: Arc<Notify>,
     under_way: JoinSet<()>,
-    next_sweep: UnixMillis,
+    next_sweep: Moment,
+    jumps: Jumps,
 }
 
 impl Dispatcher {
     /// `wake` is a hint that something may be due.
     pub fn new(courier: Courier, wake: Arc<Notify>) -> Self {
-        Self { courier, wake, under_way: JoinSet::new(), next_sweep: UnixMillis::default() }
+        Self {
+            courier,
+            wake,
+            under_way: JoinSet::new(),
+            next_sweep: Moment::default(),
+            jumps: Jumps::default(),
+        }
     }
 
     /// Works until it is stopped.
@@ -81,7 +89,7 @@ impl Dispatcher {
             store.add_deliveries(Some(event.id), deliveries).await?;
         }
         while self.under_way.try_join_next().is_some() {}
-        let now = self.courier.clock.now();
+        let (now, moment) = (self.courier.clock.now(), self.courier.clock.monotonic());
         let room = MAX_UNDER_WAY.saturating_sub(self.under_way.len());
         if room > 0 {
             let claim = Claim { now, lease_until: now.after(LEASE), limit: room as u32 };
@@ -91,8 +99,11 @@ impl Dispatcher {
             }
         }
         self.courier.metrics.webhook_pending.set([], store.open_deliveries().await? as f64);
-        if now >= self.next_sweep {
-            self.next_sweep = now.after(SWEEP);
+        if let Some(jump_ms) = self.jumps.look(now, moment) {
+            warn!(jump_ms, "the wall clock has jumped: no delivery is forgotten for a while");
+        }
+        if moment >= self.next_sweep && self.jumps.trusts(moment) {
+            self.next_sweep = moment.after(SWEEP);
             store.forget_deliveries(UnixMillis(now.0.saturating_sub(KEEP.as_millis() as u64))).await?;
         }
         Ok(())

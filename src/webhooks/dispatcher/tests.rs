@@ -23,16 +23,17 @@ use crate::store::{Admission, Change, DeliveryQuery, Gates, JobStore, Memory, St
 /// Longer than any of these tests takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Milliseconds that passed, and those that the wall clock is ahead of them.
 #[derive(Debug)]
-struct HandClock(AtomicU64);
+struct HandClock(AtomicU64, AtomicU64);
 
 impl Clock for HandClock {
     fn now(&self) -> UnixMillis {
-        UnixMillis(self.0.load(Ordering::SeqCst))
+        UnixMillis(self.0.load(Ordering::SeqCst) + self.1.load(Ordering::SeqCst))
     }
 
     fn monotonic(&self) -> Moment {
-        Moment(Duration::from_millis(self.now().0))
+        Moment(Duration::from_millis(self.0.load(Ordering::SeqCst)))
     }
 }
 
@@ -144,7 +145,7 @@ fn bench(ports: &[u16]) -> Bench {
         ..PolicySettings::default()
     });
     let store = Arc::new(Memory::default());
-    let clock = Arc::new(HandClock(AtomicU64::new(1_000_000)));
+    let clock = Arc::new(HandClock(AtomicU64::new(1_000_000), AtomicU64::new(0)));
     let known = KnownLabels { models: &[], failure_codes: &[], stages: &[], variants: &[] };
     let metrics = Arc::new(Metrics::new(&known));
     let courier = Courier {
@@ -222,6 +223,28 @@ async fn a_job_that_was_deleted_before_its_end_was_told_is_told_in_full() {
     let got = sink.until(2).await;
     let told = r#""status":"failed","metadata":{"round":"1"},"error_code":"cancelled"}"#;
     assert!(got.iter().all(|request| request.body.contains(told)), "{got:?}");
+}
+
+#[tokio::test]
+async fn deliveries_are_forgotten_by_age_and_not_by_a_clock_that_jumps() {
+    let sink = Sink::start(&[200]).await;
+    let mut bench = bench(&[sink.port]);
+    bench.end_a_job(1, Some(sink.url())).await;
+    bench.settle().await;
+    bench.pass(SWEEP.as_secs());
+    bench.clock.1.store(2 * KEEP.as_millis() as u64, Ordering::SeqCst);
+    bench.turn().await;
+    bench.clock.1.store(0, Ordering::SeqCst);
+    bench.turn().await;
+    assert_eq!(bench.deliveries().await.len(), 1);
+    bench.pass(60);
+    bench.turn().await;
+    assert_eq!(bench.deliveries().await.len(), 1, "its time has not come");
+    for _ in 0..=KEEP.as_secs() / SWEEP.as_secs() {
+        bench.pass(SWEEP.as_secs());
+        bench.turn().await;
+    }
+    assert_eq!(bench.deliveries().await.len(), 0);
 }
 
 #[tokio::test]
