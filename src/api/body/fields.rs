@@ -31,12 +31,14 @@ pub(super) enum Node {
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     members: BTreeMap<String, Node>,
-    /// Paths of members of a JSON body that are null: absent, except where null means something.
+    /// Names of members that are null: absent, except where null means something. Those of an object inside stay with
+    /// it until it is taken: a path for each of them would be as long as the body.
     nulls: BTreeSet<String>,
 }
 
 impl Fields {
-    pub(super) fn new(members: BTreeMap<String, Node>, nulls: BTreeSet<String>) -> Self {
+    pub(super) fn new(mut members: BTreeMap<String, Node>) -> Self {
+        let nulls = members.extract_if(.., |_, member| member.is_null()).map(|(name, _)| name).collect();
         Self { members, nulls }
     }
 
@@ -54,7 +56,7 @@ impl Fields {
             node.write(&mut digest);
         }
         // To say that there is none is not to say nothing.
-        self.nulls.iter().for_each(|path| digest.update([b"n", path.as_bytes()].concat()));
+        self.nulls.iter().for_each(|name| digest.update([b"n", name.as_bytes()].concat()));
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -150,12 +152,7 @@ impl Fields {
     pub(crate) fn object(&mut self, name: &str) -> Result<Option<Self>, BadRequest> {
         match self.single(name)? {
             None => Ok(None),
-            Some(Node::Object(members)) => {
-                let inside = format!("{name}.");
-                let nulls =
-                    self.nulls.iter().filter_map(|path| path.strip_prefix(&inside).map(str::to_owned));
-                Ok(Some(Self::new(members, nulls.collect())))
-            }
+            Some(Node::Object(members)) => Ok(Some(Self::new(members))),
             Some(_) => Err(wrong_type(name, "an object")),
         }
     }
@@ -211,7 +208,6 @@ impl Fields {
                 Err(BadRequest::new(RequestFault::Value, name, format!("`{name}` is given more than once")))
             }
             Some(Node::Bad(bad)) => Err(bad),
-            Some(null) if null.is_null() => Ok(None),
             other => Ok(other),
         }
     }
@@ -230,7 +226,7 @@ impl Fields {
 
     /// Refuses what was not taken.
     pub(crate) fn finish(self) -> Result<(), BadRequest> {
-        match self.members.into_iter().find(|(_, member)| !member.is_null()).map(|(name, _)| name) {
+        match self.members.into_keys().next() {
             None => Ok(()),
             Some(name) => {
                 let message = format!("unknown parameter: `{name}`");
@@ -241,13 +237,15 @@ impl Fields {
 }
 
 impl Node {
-    pub(super) fn is_null(&self) -> bool {
-        *self == Self::Typed(Value::Null)
+    fn is_null(&self) -> bool {
+        matches!(self, Self::Typed(Value::Null))
     }
 
     /// Feeds a form that is the same for the same value: lengths and marks keep neighbours apart.
     fn write(&self, digest: &mut Sha256) {
         match self {
+            // Not the text `null`.
+            Self::Typed(Value::Null) => digest.update(b"n"),
             Self::Typed(Value::String(text)) | Self::Text(text) => write_text(digest, text),
             Self::Typed(scalar) => match scalar.as_f64() {
                 Some(number) => write_text(digest, &number.to_string()),
@@ -308,4 +306,38 @@ fn whole(name: &str, number: &serde_json::Number) -> Result<i64, BadRequest> {
 fn is_plain_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::decode;
+    use super::*;
+
+    #[test]
+    fn a_null_is_told_from_a_text_and_from_nothing_at_any_depth() {
+        let bodies = [
+            r#"{"a":{"b":null}}"#,
+            r#"{"a":{"b":"null"}}"#,
+            r#"{"a":{}}"#,
+            r#"{"a":null}"#,
+            r#"{"a":{"b":{"c":null}}}"#,
+        ];
+        let seen = bodies.map(|body| decode(body.as_bytes()).unwrap().fingerprint());
+        assert_eq!(BTreeSet::from(seen).len(), bodies.len());
+        let mut fields = decode(br#"{"a":{"b":null,"c":{"d":null}},"e":null}"#).unwrap();
+        assert!(fields.is_null("e") && !fields.has("e"));
+        let mut inside = fields.object("a").unwrap().unwrap();
+        assert!(inside.is_null("b") && !inside.is_null("c"));
+        assert!(inside.object("c").unwrap().unwrap().is_null("d"));
+        inside.finish().unwrap();
+        fields.finish().unwrap();
+    }
+
+    #[test]
+    fn nulls_inside_a_member_with_a_long_name_take_no_more_than_they_are_long() {
+        let nulls: Vec<_> = (0..1000).map(|index| format!("\"{index}\":null")).collect();
+        let body = format!(r#"{{"{}":{{{}}},"a":null}}"#, "x".repeat(1000), nulls.join(","));
+        let fields = decode(body.as_bytes()).unwrap();
+        assert_eq!(fields.nulls, BTreeSet::from(["a".to_owned()]));
+    }
 }

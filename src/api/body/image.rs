@@ -1,7 +1,5 @@
 //! The ways to hand over a picture, told apart by form. Nothing is decoded or fetched here.
 
-use std::collections::BTreeSet;
-
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
@@ -51,7 +49,7 @@ pub(crate) fn take_image(
         None => Ok(None),
         Some(Node::File(upload)) => Ok(Some((name.to_owned(), ImageInput::Upload(upload)))),
         Some(Node::Object(members)) => {
-            let input = from_object(name, Fields::new(members, BTreeSet::new()))?;
+            let input = from_object(name, Fields::new(members))?;
             Ok(Some(input))
         }
         Some(Node::Text(text) | Node::Typed(Value::String(text))) if naming == Naming::Lenient => {

@@ -1,6 +1,6 @@
 //! A JSON body as a tree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -16,13 +16,8 @@ pub(super) fn decode(body: &[u8]) -> Result<Fields, ApiError> {
         let place = format!("line {} column {}", error.line(), error.column());
         ApiError::new(ErrorCode::InvalidJson, format!("the body is not valid JSON ({place})"))
     })?;
-    let mut nulls = BTreeSet::new();
-    note_nulls(&value, "", &mut nulls);
     match node(value) {
-        Node::Object(mut members) => {
-            members.retain(|_, member| !member.is_null());
-            Ok(Fields::new(members, nulls))
-        }
+        Node::Object(members) => Ok(Fields::new(members)),
         Node::Typed(_) | Node::Text(_) | Node::File(_) | Node::List(_) | Node::Repeated(_) | Node::Bad(_) => {
             Err(ApiError::new(ErrorCode::InvalidType, "the body must be a JSON object"))
         }
@@ -32,16 +27,6 @@ pub(super) fn decode(body: &[u8]) -> Result<Fields, ApiError> {
 /// Digest of what a body asks for, whatever its bytes; `None` if it is no JSON object.
 pub(crate) fn fingerprint(body: &[u8]) -> Option<String> {
     decode(body).ok().map(|fields| fields.fingerprint())
-}
-
-/// The paths of members that are null.
-fn note_nulls(value: &Value, path: &str, nulls: &mut BTreeSet<String>) {
-    for (name, member) in value.as_object().into_iter().flatten() {
-        if member.is_null() {
-            nulls.insert(format!("{path}{name}"));
-        }
-        note_nulls(member, &format!("{path}{name}."), nulls);
-    }
 }
 
 fn node(value: Value) -> Node {

@@ -1,6 +1,6 @@
 //! A multipart body as a tree: bracket names become members and elements. Never trusts a file's declared name or type.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::error::PayloadError;
@@ -65,7 +65,7 @@ where
             root.insert(member.to_owned(), Node::Bad(misplaced(&name)));
         }
     }
-    Ok(Fields::new(root, BTreeSet::new()))
+    Ok(Fields::new(root))
 }
 
 async fn file(part: &mut Field, filename: &str) -> Result<Node, ApiError> {
