@@ -108,6 +108,10 @@ impl<P> Caller<P> {
         self.identity.key.id
     }
 
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// The key itself; `None` if a token stands for it.
     pub(crate) fn whole_key(&self) -> Option<&KeyRecord> {
         (!self.identity.by_token).then_some(&self.identity.key)

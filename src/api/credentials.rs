@@ -1,9 +1,11 @@
 //! Whose key or token came with a request. What they may do with it is decided in `auth`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
+use sha2::{Digest, Sha256};
 
 use super::client_address::client_address;
 use super::errors::{ApiError, ErrorCode};
@@ -25,6 +27,24 @@ pub(crate) struct Identity {
     pub(crate) key: Arc<KeyRecord>,
     pub(crate) rights: Rights,
     pub(crate) by_token: bool,
+}
+
+impl Identity {
+    /// What sets a token apart from its key and from other tokens of it; nothing for the key itself, which says by its id
+    /// what it may do. The same for every token with the same rights, since the holder of one is given a new one in time.
+    pub(crate) fn lent(&self) -> Option<[u8; 32]> {
+        let Rights { scopes, videos, max_active_jobs, user } = &self.rights;
+        self.by_token.then(|| {
+            let mut digest = Sha256::new();
+            // Lengths keep the lists apart, and the name, which may be anything, stands last.
+            digest.update(scopes.len().to_le_bytes());
+            scopes.iter().for_each(|scope| digest.update([scope.as_str(), " "].concat()));
+            digest.update(format!("{:?} ", videos.as_ref().map(BTreeSet::len)));
+            videos.iter().flatten().for_each(|video| digest.update(video.to_string()));
+            digest.update(format!("{max_active_jobs:?} {user:?}"));
+            digest.finalize().into()
+        })
+    }
 }
 
 enum Credential {

@@ -23,7 +23,6 @@ use super::idempotency::{KEY_HEADER, KeyGuard, key_of};
 use super::ratelimit::RouteClass;
 use super::state::Api;
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::key::KeyOwner;
 use crate::jobs::Audience;
 use crate::store::{Answer, AnswerKey, HeldWrites, StoreError, hold_back, together};
@@ -65,15 +64,15 @@ pub(crate) async fn replay(
 pub(crate) async fn once<T: Serialize>(
     api: &Api,
     request: &HttpRequest,
-    (owner, key): (ProjectId, KeyId),
+    identity: &Identity,
     fingerprint: &str,
     deed: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<HttpResponse, ApiError> {
     if !request.headers().contains_key(KEY_HEADER) {
         return Ok(HttpResponse::Ok().json(deed.await?));
     }
-    let to = AnswerKey { owner: owner.to_string(), route: request.path().to_owned(), key: key_of(request)? };
-    match recognise(api, to, digest(key, fingerprint.as_bytes())).await? {
+    let to = AnswerKey { owner: owner_of(identity), route: request.path().to_owned(), key: key_of(request)? };
+    match recognise(api, to, digest(identity, fingerprint.as_bytes())).await? {
         Found::Answer(text) => Ok(repeat(api, text)),
         Found::New(new) => {
             let body = together(&*api.store, async {
@@ -110,7 +109,7 @@ async fn recognise_whole(api: &Api, request: &mut ServiceRequest) -> Result<Foun
     request.set_payload(Payload::from(bytes.clone()));
     let to = AnswerKey { owner: owner_of(&identity), route: request.path().to_owned(), key };
     let canonical = body::fingerprint(&bytes).map_or_else(|| bytes.to_vec(), String::into_bytes);
-    let found = recognise(api, to, digest(identity.key.id, &canonical)).await?;
+    let found = recognise(api, to, digest(&identity, &canonical)).await?;
     if matches!(found, Found::Answer(_)) {
         charge(api, request.request(), &identity).await?;
     }
@@ -189,8 +188,12 @@ fn owner_of(identity: &Identity) -> String {
     }
 }
 
-/// Digest of who asks and what for: an answer is repeated to the key that got it only.
-fn digest(key: KeyId, asked: &[u8]) -> String {
-    let digest = Sha256::new().chain_update(key.to_string()).chain_update(asked).finalize();
+/// Digest of who asks and what for: an answer is repeated to the key that got it only, and never to a token that may do
+/// less than whoever got it.
+fn digest(identity: &Identity, asked: &[u8]) -> String {
+    let lent = identity.lent();
+    let digest = Sha256::new().chain_update(identity.key.id.to_string());
+    let digest =
+        digest.chain_update(lent.as_ref().map_or(&[][..], |lent| lent)).chain_update(asked).finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

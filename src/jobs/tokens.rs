@@ -43,8 +43,6 @@ pub struct TokenTerms {
     pub audience: Audience,
     pub life: Duration,
     pub rights: Rights,
-    /// Whom the holder of the key gives it to.
-    pub user: Option<String>,
 }
 
 /// What a token allows; never more than its key.
@@ -54,6 +52,8 @@ pub struct Rights {
     /// The only videos that can be seen.
     pub videos: Option<BTreeSet<VideoId>>,
     pub max_active_jobs: Option<u32>,
+    /// Whom the holder of the key gave it to.
+    pub user: Option<String>,
 }
 
 /// A new token: whoever gets it here is the last to see it.
@@ -140,7 +140,7 @@ impl Tokens {
         let signing = self.current(now).await?;
         let expires_at = UnixMillis(now.seconds() * 1000).after(terms.life.min(LONGEST_LIFE));
         let (org, project) = tenant_of(key);
-        let Rights { scopes, videos, max_active_jobs } = terms.rights;
+        let Rights { scopes, videos, max_active_jobs, user } = terms.rights;
         let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
         let mut jti = [0; 16];
         self.random.fill(&mut jti);
@@ -157,7 +157,7 @@ impl Tokens {
             scope: scopes.join(" "),
             videos,
             limits: max_active_jobs.map(|max_active_jobs| ClaimedLimits { max_active_jobs }),
-            user: terms.user,
+            user,
         };
         let header = Header { kid: Some(signing.id.to_string()), ..Header::new(algorithm(&signing)) };
         let pair = self.pair(signing.id).to_pkcs8().expect("a key pair has a form");
@@ -183,7 +183,8 @@ impl Tokens {
         match scopes.filter(|scopes| scopes.iter().all(granted)) {
             Some(scopes) if tenant_of(&key) == (claims.org, claims.project) => {
                 let max_active_jobs = claims.limits.map(|limits| limits.max_active_jobs);
-                Ok(Ok((key, Rights { scopes, videos: claims.videos, max_active_jobs })))
+                let (videos, user) = (claims.videos, claims.user);
+                Ok(Ok((key, Rights { scopes, videos, max_active_jobs, user })))
             }
             Some(_) | None => Ok(Err(TokenRefusal::Invalid)),
         }

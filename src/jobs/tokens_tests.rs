@@ -44,8 +44,7 @@ impl Bench {
 
     async fn mint(&self, scopes: Vec<Scope>) -> String {
         let rights = Rights { scopes, ..Rights::default() };
-        let terms =
-            TokenTerms { audience: Audience::Videos, life: Duration::from_secs(60), rights, user: None };
+        let terms = TokenTerms { audience: Audience::Videos, life: Duration::from_secs(60), rights };
         self.tokens.mint(&self.key, terms).await.unwrap().text
     }
 
@@ -183,8 +182,7 @@ async fn what_the_server_did_not_sign_opens_nothing() {
     );
     for tokens in [stranger, mirror] {
         let rights = Rights { scopes: vec![Scope::VideosRead], ..Rights::default() };
-        let terms =
-            TokenTerms { audience: Audience::Videos, life: Duration::from_secs(60), rights, user: None };
+        let terms = TokenTerms { audience: Audience::Videos, life: Duration::from_secs(60), rights };
         let text = tokens.mint(&bench.key, terms).await.unwrap().text;
         assert_eq!(bench.check(&text).await.unwrap_err(), TokenRefusal::Invalid);
     }

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wanserve::domain::key::Scope;
 
-use crate::support::{Answer, Client, Script, TestApp};
+use crate::support::{Answer, Client, Part, Script, TestApp};
 
 async fn token(client: &Client, body: Value) -> String {
     let answer = client.post("/v1/tokens", body).await;
@@ -142,4 +142,47 @@ async fn the_public_keys_are_there_for_everybody() {
     );
     assert_eq!(URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap().len(), 32);
     assert!(key["d"].is_null());
+}
+
+#[tokio::test]
+async fn a_token_is_shown_no_answer_that_its_key_or_another_holder_got() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let path = "/v1/webhook_endpoints/callback/rotate_secret";
+    let send = async |client: &Client, key: &str| {
+        Answer::of(client.request(Method::POST, path).header("idempotency-key", key).json(&json!({}))).await
+    };
+    assert_eq!(send(&client, "k").await.status, 200);
+    assert_eq!(send(&client, "k").await.header("idempotent-replayed"), Some("true"));
+    let writer = json!({ "scopes": ["webhooks.write"], "subject": "one" });
+    let first = app.client_with(&token(&client, writer.clone()).await);
+    assert_eq!(send(&first, "t").await.status, 200);
+    let renewed = app.client_with(&token(&client, writer).await);
+    assert_eq!(send(&renewed, "t").await.header("idempotent-replayed"), Some("true"), "the same rights");
+    for body in [
+        json!({ "scopes": ["videos.read"] }),
+        json!({ "scopes": ["webhooks.write"], "subject": "two" }),
+        json!({ "scopes": ["webhooks.write"], "subject": "one", "videos": [] }),
+        json!({ "scopes": ["webhooks.write"], "subject": "one", "limits": { "max_active_jobs": 1 } }),
+    ] {
+        let other = app.client_with(&token(&client, body.clone()).await);
+        for key in ["k", "t"] {
+            let refusal = send(&other, key).await.refusal();
+            assert_eq!(refusal, (422, "idempotency_key_reused".to_owned()), "{body} {key}");
+        }
+    }
+    assert_eq!(send(&client, "t").await.refusal(), (422, "idempotency_key_reused".to_owned()));
+}
+
+#[tokio::test]
+async fn an_upload_is_shown_again_to_the_token_that_made_it_only() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let parts = [Part::File("file", "a.bin", b"data"), Part::Text("purpose", "user_data")];
+    let send = async |client: &Client| {
+        Answer::of(client.form("/v1/files", &parts).header("idempotency-key", "k")).await
+    };
+    assert_eq!(send(&client).await.status, 200);
+    let holder = app.client_with(&token(&client, json!({ "scopes": ["files.write"] })).await);
+    assert_eq!(send(&holder).await.refusal(), (422, "idempotency_key_reused".to_owned()));
 }

@@ -59,9 +59,9 @@ pub(crate) async fn create_token(
         return Err(ApiError::new(ErrorCode::StringAboveMaxLength, message).about("subject"));
     }
     fields.finish()?;
-    let rights = Rights { scopes: scopes.clone(), videos, max_active_jobs };
+    let rights = Rights { scopes: scopes.clone(), videos, max_active_jobs, user };
     let life = Duration::from_secs(life.unsigned_abs());
-    let terms = TokenTerms { audience: Audience::Videos, life, rights, user };
+    let terms = TokenTerms { audience: Audience::Videos, life, rights };
     let ProjectScope { organization, project } = caller.scope();
     let deed = Deed {
         organization: Some(organization),
@@ -69,7 +69,7 @@ pub(crate) async fn create_token(
         kind: AuditKind::TokenCreated,
         actor: caller.actor(),
         subject: key.id.to_string(),
-        detail: terms.user.clone(),
+        detail: terms.rights.user.clone(),
     };
     let minted = together(&*api.store, async {
         let minted = api.tokens.mint(key, terms).await?;

@@ -39,7 +39,7 @@ pub(super) async fn mint(
     fields.finish()?;
     let rights = Rights { scopes: vec![Scope::All], ..Rights::default() };
     let life = Duration::from_secs(life.unsigned_abs());
-    let terms = TokenTerms { audience: Audience::Operator, life, rights, user: None };
+    let terms = TokenTerms { audience: Audience::Operator, life, rights };
     let minted = together(&*api.store, async {
         let minted = api.tokens.mint(key, terms).await?;
         note(&api, &operator, None, AuditKind::TokenCreated, key.id, None).await?;

@@ -41,8 +41,8 @@ pub(crate) async fn create_file(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let fields = body::read(&request, payload, Accepts::Multipart, Limits::FILE).await?;
-    let (asks, fingerprint) = ((caller.scope().project, caller.key()), fields.fingerprint());
-    replay::once(&api, &request, asks, &fingerprint, keep(&api, caller.scope(), fields)).await
+    let fingerprint = fields.fingerprint();
+    replay::once(&api, &request, caller.identity(), &fingerprint, keep(&api, caller.scope(), fields)).await
 }
 
 async fn keep(api: &Api, scope: ProjectScope, mut fields: Fields) -> Result<FileObject, ApiError> {
