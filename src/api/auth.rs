@@ -254,13 +254,22 @@ async fn operate(api: &Api, request: &HttpRequest) -> Result<Operator, ApiError>
     }
 }
 
-/// Checks and counts a request without asking what it is for.
-pub(crate) async fn charge(api: &Api, request: &HttpRequest, identity: &Identity) -> Result<(), ApiError> {
+/// Who it is, if they may ask so often, before it is known what for: whoever takes the request afterwards asks that, and
+/// does not count it again.
+pub(crate) async fn charge(request: &HttpRequest) -> Result<Identity, ApiError> {
+    checked(request, charge_unasked).await
+}
+
+async fn charge_unasked(api: &Api, request: &HttpRequest) -> Result<Identity, ApiError> {
+    let identity = identify(api, request, Audience::Videos).await?;
     match identity.key.owner {
-        KeyOwner::Project { scope, .. } => charge_project(api, request, identity, scope).await.map(|_| ()),
-        KeyOwner::Admin { organization } => charge_organization(api, request, organization).await,
-        KeyOwner::Operator => Ok(()),
+        KeyOwner::Project { scope, .. } => {
+            charge_project(api, request, &identity, scope).await?;
+        }
+        KeyOwner::Admin { organization } => charge_organization(api, request, organization).await?,
+        KeyOwner::Operator => {}
     }
+    Ok(identity)
 }
 
 async fn charge_project(
@@ -274,8 +283,8 @@ async fn charge_project(
     if let Some(closed) = tenant.closed {
         return Err(closed_error(closed));
     }
-    let class = RouteClass::of(request);
-    let standing = api.rates.take(class, scope.project, &tenant.allowance);
+    let take = || api.rates.take(RouteClass::of(request), scope.project, &tenant.allowance);
+    let standing = counted(request).unwrap_or_else(take);
     let most_active = identity.rights.max_active_jobs;
     request.extensions_mut().insert(Account { scope, tenant: tenant.clone(), most_active });
     stand(api, request, standing, scope.project)?;
@@ -291,7 +300,7 @@ pub(crate) fn charge_model(
 ) -> Result<(), ApiError> {
     let (project, tenant) = (caller.scope.project, caller.tenant());
     let Some(allowance) = tenant.models.get(model) else { return Ok(()) };
-    let before = request.extensions().get::<Standing>().copied().unwrap_or_default();
+    let before = counted(request).unwrap_or_default();
     let requests = before.requests.or_stricter(api.rates.take_of_model(project, model, allowance));
     stand(api, request, Standing { requests, ..before }, project)
 }
@@ -306,7 +315,13 @@ async fn charge_organization(
     if record.is_some_and(|record| record.suspended_at.is_some()) {
         return Err(closed_error(Closed::Suspended));
     }
-    stand(api, request, api.rates.take_admin(organization), organization)
+    let standing = counted(request).unwrap_or_else(|| api.rates.take_admin(organization));
+    stand(api, request, standing, organization)
+}
+
+/// How the owner stands, if the request was counted before: each is counted once.
+fn counted(request: &HttpRequest) -> Option<Standing> {
+    request.extensions().get().copied()
 }
 
 /// Notes how the owner stands; refuses if there are too many requests.

@@ -17,14 +17,13 @@ use sha2::{Digest, Sha256};
 
 use super::auth::charge;
 use super::body::{self, Limits};
-use super::credentials::{Identity, identify};
+use super::credentials::Identity;
 use super::errors::{ApiError, ErrorCode};
 use super::idempotency::{KEY_HEADER, KeyGuard, key_of};
 use super::ratelimit::RouteClass;
 use super::state::Api;
 use crate::domain::clock::UnixMillis;
 use crate::domain::key::KeyOwner;
-use crate::jobs::Audience;
 use crate::store::{Answer, AnswerKey, HeldWrites, StoreError, hold_back, together};
 
 /// How long an answer is repeated.
@@ -100,20 +99,17 @@ struct New {
     _in_flight: KeyGuard,
 }
 
-/// Recognises a request by its whole body, which is handed on.
+/// Recognises a request by its whole body, which is handed on. It is counted before anything is read of it, whatever the
+/// answer will be.
 async fn recognise_whole(api: &Api, request: &mut ServiceRequest) -> Result<Found, ApiError> {
+    let identity = charge(request.request()).await?;
     let key = key_of(request.request())?;
-    let identity = identify(api, request.request(), Audience::Videos).await?;
     let payload = request.extract::<web::Payload>().await.map_err(|error| ApiError::internal(&error))?;
     let bytes = body::whole(request.request(), payload, Limits::PLAIN).await?;
     request.set_payload(Payload::from(bytes.clone()));
     let to = AnswerKey { owner: owner_of(&identity), route: request.path().to_owned(), key };
     let canonical = body::fingerprint(&bytes).map_or_else(|| bytes.to_vec(), String::into_bytes);
-    let found = recognise(api, to, digest(&identity, &canonical)).await?;
-    if matches!(found, Found::Answer(_)) {
-        charge(api, request.request(), &identity).await?;
-    }
-    Ok(found)
+    recognise(api, to, digest(&identity, &canonical)).await
 }
 
 async fn recognise(api: &Api, to: AnswerKey, fingerprint: String) -> Result<Found, ApiError> {

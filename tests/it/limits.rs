@@ -33,6 +33,29 @@ fn of_project(project: Allowance) -> Limits {
 }
 
 #[tokio::test]
+async fn a_request_with_an_idempotency_key_is_counted_once_whatever_is_answered() {
+    let app = limited(of_project(all(6).project)).await;
+    let client = app.client();
+    let path = "/v1/webhook_endpoints/callback/rotate_secret";
+    let bad_key = "x".repeat(256);
+    for (path, key, body, status, left) in [
+        (path, "k", json!({}), 200, "5"),
+        (path, "k", json!({}), 200, "4"),
+        (path, "k", json!({ "other": 1 }), 422, "3"),
+        (path, &bad_key, json!({}), 400, "2"),
+        ("/v1/nothing", "k", json!({}), 404, "1"),
+        ("/v1/organization/projects", "k", json!({ "name": "x" }), 403, "0"),
+    ] {
+        let request = client.request(Method::POST, path).header("idempotency-key", key).json(&body);
+        let answer = Answer::of(request).await;
+        let seen = (answer.status, answer.header("x-ratelimit-remaining-requests"));
+        assert_eq!(seen, (status, Some(left)), "{path} {key} {body}");
+    }
+    let request = client.request(Method::POST, path).header("idempotency-key", "k").json(&json!({}));
+    assert_eq!(Answer::of(request).await.refusal(), (429, "rate_limit_exceeded".to_owned()));
+}
+
+#[tokio::test]
 async fn the_request_rate_is_told_and_kept() {
     let app = limited(of_project(Allowance { active_jobs: None, ..all(3).project })).await;
     let client = app.client();
