@@ -72,8 +72,12 @@ impl Query {
 
     /// A time in Unix seconds.
     pub(crate) fn time(&self, name: &str) -> Result<Option<UnixMillis>, ApiError> {
-        let seconds = self.parsed::<u64>(name, "a time in Unix seconds")?;
-        Ok(seconds.map(|seconds| UnixMillis(seconds.saturating_mul(1000))))
+        self.time_as(name, "a time in Unix seconds")
+    }
+
+    /// The same under another name.
+    pub(crate) fn time_as(&self, name: &str, wanted: &str) -> Result<Option<UnixMillis>, ApiError> {
+        Ok(self.parsed(name, wanted)?.map(UnixMillis::of_seconds))
     }
 }
 
@@ -85,14 +89,15 @@ mod tests {
 
     #[test]
     fn values_are_typed_and_mistakes_named() {
-        let request =
-            TestRequest::with_uri("/v1/videos?limit=5&x=&g=1&g[]=2&metadata[a]=1&metadata%5Bb%5D=2&on=true")
-                .to_http_request();
+        let pairs = "limit=5&x=&g=1&g[]=2&metadata[a]=1&metadata%5Bb%5D=2&on=true&late=18446744073709551615";
+        let request = TestRequest::with_uri(&format!("/v1/videos?{pairs}")).to_http_request();
         let query = Query::of(&request).unwrap();
         assert_eq!(query.integer("limit", 0..=100).unwrap(), Some(5));
         assert!(query.integer("limit", 0..=4).is_err());
         assert_eq!((query.text("x"), query.boolean("on").unwrap()), (None, Some(true)));
         assert_eq!(query.list("g"), ["1", "2"]);
+        assert_eq!(query.time("limit").unwrap(), Some(UnixMillis(5000)));
+        assert_eq!(query.time("late").unwrap(), Some(UnixMillis::LATEST), "no database reads it as negative");
         let pairs = [("a", "1"), ("b", "2")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(query.members("metadata"), pairs);
     }

@@ -14,6 +14,14 @@ use super::id::ID_RANDOM_BYTES;
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
+    /// The latest moment there is: databases count in 64 bits with a sign, and a later one would come out as negative.
+    pub const LATEST: Self = Self(i64::MAX as u64);
+
+    /// So many whole seconds since the Unix epoch, as the wire writes times; whatever is too late is the latest.
+    pub fn of_seconds(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1000)).min(Self::LATEST)
+    }
+
     /// Whole seconds since the Unix epoch, rounded down, as the wire writes times.
     pub fn seconds(self) -> u64 {
         self.0 / 1000

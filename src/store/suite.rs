@@ -137,6 +137,7 @@ async fn lists_are_narrowed_by_every_condition(store: &dyn Store) {
     assert_eq!(count(any()).await, 10);
     assert_eq!(count(JobFilter { state: Some(JobState::Failed), ..any() }).await, 1);
     assert_eq!(count(JobFilter { created_after: Some(UnixMillis(1004)), ..any() }).await, 5);
+    assert_eq!(count(JobFilter { created_after: Some(UnixMillis::LATEST), ..any() }).await, 0);
     assert_eq!(count(JobFilter { created_before: Some(UnixMillis(1004)), ..any() }).await, 4);
     assert_eq!(count(JobFilter { seed: Some(1007), ..any() }).await, 1);
     let round = |value: &str| vec![("round".to_owned(), value.to_owned())];

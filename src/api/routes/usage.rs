@@ -88,8 +88,7 @@ pub(super) async fn answer(
     project: Option<ProjectId>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = wanted(&Query::of(request)?, api.clock.now())?;
-    let millis = |seconds: u64| UnixMillis(seconds.saturating_mul(1000));
-    let (from, to) = (millis(wanted.from), millis(wanted.to.min(wanted.end_of_page())));
+    let (from, to) = wanted.period();
     let records = api.store.usage(UsageQuery { organization, project, from, to }).await?;
     let page = page(&wanted, &records);
     if !wanted.table {
@@ -113,7 +112,7 @@ fn wanted(query: &Query, now: UnixMillis) -> Result<Wanted, ApiError> {
     let width = width
         .ok_or_else(|| ApiError::invalid_value("bucket_width", "`bucket_width` must be 1m, 1h or 1d"))?;
     let limit = query.integer("limit", 1..=width.max_limit)?.unwrap_or(width.default_limit);
-    let page = query.parsed::<u64>("page", "the `next_page` of the page before")?;
+    let page = query.time_as("page", "the `next_page` of the page before")?;
     // The bucket that runs now belongs to what was asked for.
     let end = query.time("end_time")?.map_or(now.seconds() + 1, UnixMillis::seconds);
     let table = match query.text("format") {
@@ -123,7 +122,7 @@ fn wanted(query: &Query, now: UnixMillis) -> Result<Wanted, ApiError> {
     };
     let groups = query.list("group_by").iter().map(|name| group(name)).collect::<Result<_, _>>()?;
     Ok(Wanted {
-        from: page.unwrap_or(start.seconds()).max(start.seconds()),
+        from: page.unwrap_or(start).max(start).seconds(),
         to: end,
         width,
         limit,
@@ -198,6 +197,12 @@ impl Wanted {
             && listed(&self.projects, record.project.to_string())
     }
 
+    /// What the page shows; nothing if it begins behind its end.
+    fn period(&self) -> (UnixMillis, UnixMillis) {
+        let to = self.to.min(self.end_of_page());
+        (UnixMillis::of_seconds(self.from), UnixMillis::of_seconds(to))
+    }
+
     /// The end of the last bucket that fits on the page.
     fn end_of_page(&self) -> u64 {
         let step = self.width.seconds;
@@ -213,6 +218,29 @@ impl Group {
             Self::Model => record.model.to_string(),
             Self::Size => record.size.to_string(),
             Self::Operation => record.operation.as_str().to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn no_time_of_a_query_is_later_than_a_database_can_count() {
+        let (now, latest) = (UnixMillis(1000), u64::MAX);
+        for query in [
+            format!("start_time={latest}"),
+            format!("start_time=0&page={latest}"),
+            format!("start_time={latest}&end_time={latest}"),
+        ] {
+            let request = TestRequest::with_uri(&format!("/v1/usage?{query}")).to_http_request();
+            let wanted = wanted(&Query::of(&request).unwrap(), now).unwrap();
+            let (from, to) = wanted.period();
+            assert!(from.max(to) <= UnixMillis::LATEST && from >= to, "{query}");
+            assert!(page(&wanted, &[]).next_page.is_none(), "{query}");
         }
     }
 }

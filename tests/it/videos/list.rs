@@ -63,6 +63,8 @@ async fn filters_narrow_the_list() {
         ("operation=remix", vec![]),
         ("created_before=1", vec![]),
         ("created_after=1", vec![&marked, &done]),
+        ("created_after=18446744073709551615", vec![]),
+        ("created_before=18446744073709551615", vec![&marked, &done]),
         ("unknown=1", vec![&marked, &done]),
     ] {
         let page = client.get(&format!("/v1/videos?{query}")).await.json();
