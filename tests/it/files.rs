@@ -111,6 +111,10 @@ async fn what_is_no_good_file_is_refused_by_name() {
         let error = client.post_form("/v1/files", &parts).await.error();
         assert_eq!(error, (400, code.to_owned(), Some(param.to_owned())));
     }
+    let long = "x".repeat(200 << 10);
+    let texts = ["a", "b", "c", "d", "e", "f"].map(|name| Part::Text(name, &long));
+    let refusal = client.post_form("/v1/files", &texts).await.refusal();
+    assert_eq!(refusal, (413, "request_too_large".to_owned()), "the texts are too long together");
     let json = client.post("/v1/files", json!({ "purpose": "vision" })).await;
     assert_eq!(json.refusal(), (415, "unsupported_media_type".to_owned()));
     assert_eq!(client.get("/v1/files").await.json()["data"], json!([]), "nothing of it was kept");

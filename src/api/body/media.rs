@@ -22,6 +22,9 @@ const PICTURE_BODY_BYTES: usize = 16 << 20;
 /// Forms with a file of 100 MiB.
 const FILE_BODY_BYTES: usize = 110 << 20;
 
+/// The text parts of a form with a file say little, and stay in memory for as long as the file takes.
+const FILE_TEXT_BYTES: usize = 1 << 20;
+
 /// For a whole body with a picture: the largest at a bit over two megabits a second.
 const PICTURE_TIME: Duration = Duration::from_secs(60);
 
@@ -41,19 +44,24 @@ pub(crate) enum Accepts {
 pub(crate) struct Limits {
     json: usize,
     multipart: usize,
+    /// Of all text parts of a form together.
+    text: usize,
     time: Duration,
 }
 
 impl Limits {
     /// No picture in JSON.
-    pub(crate) const PLAIN: Self =
-        Self { json: SMALL_BODY_BYTES, multipart: PICTURE_BODY_BYTES, time: PICTURE_TIME };
+    pub(crate) const PLAIN: Self = Self {
+        json: SMALL_BODY_BYTES,
+        multipart: PICTURE_BODY_BYTES,
+        text: PICTURE_BODY_BYTES,
+        time: PICTURE_TIME,
+    };
     /// A picture in either form.
-    pub(crate) const PICTURE: Self =
-        Self { json: PICTURE_BODY_BYTES, multipart: PICTURE_BODY_BYTES, time: PICTURE_TIME };
+    pub(crate) const PICTURE: Self = Self { json: PICTURE_BODY_BYTES, ..Self::PLAIN };
     /// A file in a form.
     pub(crate) const FILE: Self =
-        Self { json: SMALL_BODY_BYTES, multipart: FILE_BODY_BYTES, time: FILE_TIME };
+        Self { json: SMALL_BODY_BYTES, multipart: FILE_BODY_BYTES, text: FILE_TEXT_BYTES, time: FILE_TIME };
 }
 
 /// Reads and decodes a body. The caller has been authenticated before.
@@ -71,7 +79,8 @@ pub(crate) async fn read(
         }
         Some("multipart/form-data") if accepts != Accepts::Json => {
             check_declared(request, limits.multipart)?;
-            multipart::decode(request.headers(), Limited::new(payload, limits.multipart, limits.time)).await
+            let limited = Limited::new(payload, limits.multipart, limits.time);
+            multipart::decode(request.headers(), limited, limits.text).await
         }
         // Nothing is sent and no type is said: nothing is asked for beyond what the path says.
         None if accepts != Accepts::Multipart && is_empty(request) => Ok(Fields::default()),

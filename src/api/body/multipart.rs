@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
 use super::fields::{Fields, Node};
-use super::upload::Receiving;
+use super::upload::{Receiving, Room};
 use crate::api::errors::{ApiError, ErrorCode};
 use crate::domain::request::{BadRequest, RequestFault};
 
@@ -37,14 +37,15 @@ enum Step {
     Index(usize),
 }
 
-/// Decodes all parts. The stream must already be limited in length.
-pub(super) async fn decode<S>(headers: &HeaderMap, stream: S) -> Result<Fields, ApiError>
+/// Decodes all parts, of which the texts have at most so many bytes together. The stream must already be limited in length.
+pub(super) async fn decode<S>(headers: &HeaderMap, stream: S, most_text: usize) -> Result<Fields, ApiError>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + 'static,
 {
     let mut multipart = Multipart::new(headers, stream);
     let mut root = BTreeMap::new();
     let mut parts = 0;
+    let (mut room, mut text_left) = (Room::of_form(), most_text);
     while let Some(part) = multipart.next().await {
         let mut part = part.map_err(|error| broken(&error))?;
         parts += 1;
@@ -56,8 +57,8 @@ where
         };
         let filename = part.content_disposition().and_then(|shape| shape.get_filename().map(str::to_owned));
         let node = match filename {
-            Some(filename) => Some(file(&mut part, &filename).await?),
-            None => text(&mut part, &name).await?,
+            Some(filename) => Some(file(&mut part, &filename, &mut room).await?),
+            None => text(&mut part, &name, &mut text_left).await?,
         };
         let Some(node) = node else { continue };
         let (member, steps) = parse_name(&name).ok_or_else(|| misplaced(&name))?;
@@ -68,17 +69,17 @@ where
     Ok(Fields::new(root))
 }
 
-async fn file(part: &mut Field, filename: &str) -> Result<Node, ApiError> {
+async fn file(part: &mut Field, filename: &str, room: &mut Room) -> Result<Node, ApiError> {
     let mut receiving = Receiving::new(filename);
     while let Some(chunk) = part.next().await {
         let chunk = chunk.map_err(|error| broken(&error))?;
-        receiving.push(&chunk).await.map_err(|error| ApiError::internal(&error))?;
+        receiving.push(&chunk, room).await.map_err(|error| ApiError::internal(&error))?;
     }
     Ok(Node::File(receiving.finish().await.map_err(|error| ApiError::internal(&error))?))
 }
 
-/// `None` for what counts as absent: nothing, or the word `null`.
-async fn text(part: &mut Field, name: &str) -> Result<Option<Node>, ApiError> {
+/// `None` for what counts as absent: nothing, or the word `null`. `left` is what the texts of the form may still have.
+async fn text(part: &mut Field, name: &str, left: &mut usize) -> Result<Option<Node>, ApiError> {
     let limit = if PICTURE_TEXTS.contains(&name) { MAX_PICTURE_TEXT_BYTES } else { MAX_TEXT_BYTES };
     let mut bytes = Vec::new();
     while let Some(chunk) = part.next().await {
@@ -88,6 +89,8 @@ async fn text(part: &mut Field, name: &str) -> Result<Option<Node>, ApiError> {
                 too_large(format!("the part `{name}` has more than {limit} bytes")).about(dotted(name))
             );
         }
+        let too_much = || too_large("the text parts have too many bytes together".to_owned());
+        *left = left.checked_sub(chunk.len()).ok_or_else(too_much)?;
         bytes.extend_from_slice(&chunk);
     }
     let Ok(text) = String::from_utf8(bytes) else {

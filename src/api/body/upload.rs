@@ -1,4 +1,4 @@
-//! An uploaded file: in memory while it is small, in an unnamed file of this machine once it is not.
+//! An uploaded file: in memory while its form is small, in an unnamed file of this machine once it is not.
 //! Its declared type is untrusted and dropped at once.
 
 use std::io::{self, SeekFrom};
@@ -12,8 +12,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
-/// What one upload may hold of the memory: most pictures, and few enough bytes for many uploads at once.
-const LARGEST_IN_MEMORY: usize = 2 << 20;
+/// What the files of one form may hold of the memory together: most pictures, and few enough bytes for many forms at once.
+const FORM_IN_MEMORY: usize = 2 << 20;
 
 /// Enough to tell what a file is.
 const HEAD_BYTES: usize = 32;
@@ -40,6 +40,9 @@ enum Content {
     /// Removed from the folder already: it vanishes with its last handle.
     Disk(Arc<std::fs::File>),
 }
+
+/// What the files of a form may still take of the memory.
+pub(super) struct Room(usize);
 
 /// An upload that is still coming.
 pub(super) struct Receiving {
@@ -99,6 +102,13 @@ impl PartialEq for Upload {
 
 impl Eq for Upload {}
 
+impl Room {
+    /// Of a form without files so far.
+    pub(super) fn of_form() -> Self {
+        Self(FORM_IN_MEMORY)
+    }
+}
+
 impl Receiving {
     pub(super) fn new(name: &str) -> Self {
         let name = name.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARACTERS);
@@ -112,21 +122,27 @@ impl Receiving {
         }
     }
 
-    pub(super) async fn push(&mut self, chunk: &[u8]) -> io::Result<()> {
+    /// `room` is that of the form; what stays in memory is taken out of it, and given back once it goes to the disk.
+    pub(super) async fn push(&mut self, chunk: &[u8], room: &mut Room) -> io::Result<()> {
         self.bytes += chunk.len() as u64;
         self.digest.update(chunk);
-        let room = HEAD_BYTES - self.head.len();
-        self.head.extend_from_slice(&chunk[..room.min(chunk.len())]);
+        let missing = HEAD_BYTES - self.head.len();
+        self.head.extend_from_slice(&chunk[..missing.min(chunk.len())]);
         if let Some(file) = &mut self.disk {
             return file.write_all(chunk).await;
         }
-        self.memory.extend_from_slice(chunk);
-        if self.memory.len() > LARGEST_IN_MEMORY {
-            let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(io::Error::other)??;
-            let mut file = File::from_std(file);
-            file.write_all(&std::mem::take(&mut self.memory)).await?;
-            self.disk = Some(file);
+        if let Some(left) = room.0.checked_sub(chunk.len()) {
+            room.0 = left;
+            self.memory.extend_from_slice(chunk);
+            return Ok(());
         }
+        let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(io::Error::other)??;
+        let mut file = File::from_std(file);
+        let memory = std::mem::take(&mut self.memory);
+        file.write_all(&memory).await?;
+        room.0 += memory.len();
+        file.write_all(chunk).await?;
+        self.disk = Some(file);
         Ok(())
     }
 
@@ -157,20 +173,38 @@ mod tests {
 
     #[tokio::test]
     async fn small_and_large_uploads_are_read_back_as_they_came() {
-        for length in [0, 10, LARGEST_IN_MEMORY, LARGEST_IN_MEMORY + 1, 3 * LARGEST_IN_MEMORY] {
+        for length in [0, 10, FORM_IN_MEMORY, FORM_IN_MEMORY + 1, 3 * FORM_IN_MEMORY] {
             let sent: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
             let mut receiving = Receiving::new("a\r\n\u{7}b.png");
+            let mut room = Room::of_form();
             for chunk in sent.chunks(100_000) {
-                receiving.push(chunk).await.unwrap();
+                receiving.push(chunk, &mut room).await.unwrap();
             }
             let upload = receiving.finish().await.unwrap();
             assert_eq!((upload.name(), upload.bytes()), ("ab.png", length as u64));
             assert_eq!(upload.head(), &sent[..length.min(HEAD_BYTES)]);
             assert_eq!(upload.sha256()[..], Sha256::digest(&sent)[..]);
-            assert_eq!(matches!(upload.content, Content::Disk(_)), length > LARGEST_IN_MEMORY);
+            assert_eq!(matches!(upload.content, Content::Disk(_)), length > FORM_IN_MEMORY);
             assert_eq!(upload.clone().whole().await.unwrap(), sent);
             let chunks: Vec<_> = upload.chunks().await.unwrap().map(Result::unwrap).collect().await;
             assert_eq!(chunks.concat(), sent);
         }
+    }
+
+    #[tokio::test]
+    async fn the_files_of_a_form_share_what_they_may_hold_of_the_memory() {
+        let mut room = Room::of_form();
+        let mut on_disk = Vec::new();
+        // The second does not fit beside the first; what it gives back, the third takes.
+        for length in [FORM_IN_MEMORY / 2, FORM_IN_MEMORY / 2 + 1, FORM_IN_MEMORY / 2, 1] {
+            let mut receiving = Receiving::new("a");
+            for chunk in vec![7; length].chunks(100_000) {
+                receiving.push(chunk, &mut room).await.unwrap();
+            }
+            let upload = receiving.finish().await.unwrap();
+            on_disk.push(matches!(upload.content, Content::Disk(_)));
+            assert_eq!(upload.whole().await.unwrap(), vec![7; length]);
+        }
+        assert_eq!(on_disk, [false, true, false, true]);
     }
 }
