@@ -63,6 +63,13 @@ pub struct JobFacts {
     pub trace: Option<TraceContext>,
 }
 
+impl Event {
+    /// What has just happened to a job.
+    pub fn of(job: &Job, kind: EventKind, id: EventId, at: UnixMillis) -> Self {
+        Self { id, kind, project: job.project, video: job.id, at, facts: Some(JobFacts::of(job)) }
+    }
+}
+
 impl JobFacts {
     /// Those of the job as it is now.
     pub fn of(job: &Job) -> Self {

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use super::{Memory, Outage, Tables, Use};
 use crate::domain::audit::{AuditEntry, AuditKind, Authorship};
 use crate::domain::clock::UnixMillis;
-use crate::domain::event::{Event, JobFacts};
+use crate::domain::event::Event;
 use crate::domain::id::{EventId, VideoId};
 use crate::domain::job::{Job, JobState};
 use crate::domain::key::ProjectScope;
@@ -148,14 +148,7 @@ impl Tables {
             self.tenants.append(entry)?;
         }
         if let Some(kind) = kind {
-            let event = Event {
-                id: change.event,
-                kind,
-                project: job.project,
-                video: job.id,
-                at: change.at,
-                facts: Some(JobFacts::of(&job)),
-            };
+            let event = Event::of(&job, kind, change.event, change.at);
             self.events.insert(event.id, (event, false));
         }
         self.garbage.extend(left_by_move(&before, &job, change.at));

@@ -8,7 +8,7 @@ use super::rows::{all, job, parsed, to_json};
 use super::{SqlStore, audit, tallies};
 use crate::domain::audit::{AuditEntry, AuditKind, Authorship};
 use crate::domain::clock::UnixMillis;
-use crate::domain::event::{Event, JobFacts};
+use crate::domain::event::Event;
 use crate::domain::id::VideoId;
 use crate::domain::job::Job;
 use crate::domain::key::ProjectScope;
@@ -191,14 +191,7 @@ async fn make(connection: &mut Connection, change: Change) -> Result<Job, StoreE
         .await?;
     tallies::moved(connection, &before, &job).await?;
     if let Some(kind) = kind {
-        let event = Event {
-            id: change.event,
-            kind,
-            project: job.project,
-            video: job.id,
-            at: change.at,
-            facts: Some(JobFacts::of(&job)),
-        };
+        let event = Event::of(&job, kind, change.event, change.at);
         tell(connection, &event).await?;
     }
     if let Some(garbage) = left_by_move(&before, &job, change.at) {
