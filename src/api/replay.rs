@@ -187,9 +187,9 @@ fn owner_of(identity: &Identity) -> String {
 /// Digest of who asks and what for: an answer is repeated to the key that got it only, and never to a token that may do
 /// less than whoever got it.
 fn digest(identity: &Identity, asked: &[u8]) -> String {
-    let lent = identity.lent();
-    let digest = Sha256::new().chain_update(identity.key.id.to_string());
-    let digest =
-        digest.chain_update(lent.as_ref().map_or(&[][..], |lent| lent)).chain_update(asked).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut digest = Sha256::new().chain_update(identity.key.id.to_string());
+    if let Some(lent) = identity.lent() {
+        digest.update(lent);
+    }
+    digest.chain_update(asked).finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -46,17 +46,14 @@ impl Inner {
     /// stays as it was last written, and so the next beat tells the same news again.
     async fn record(&self, video: VideoId, beat: &Heartbeat) -> Result<(), SchedulerError> {
         let step = Move::Progress { epoch: beat.epoch, stage: beat.stage, percent: beat.progress };
-        let job = match timeout(PROGRESS_PATIENCE, self.change(video, step)).await {
-            Ok(Ok(job)) => job,
-            Ok(Err(StoreError::Unavailable(why))) => {
+        let slow = |_| Err(StoreError::Unavailable("the store is slow to take progress".to_owned()));
+        let job = match timeout(PROGRESS_PATIENCE, self.change(video, step)).await.unwrap_or_else(slow) {
+            Ok(job) => job,
+            Err(StoreError::Unavailable(why)) => {
                 tracing::debug!(job.id = %video, why, "progress is written with a later heartbeat");
                 return Ok(());
             }
-            Ok(Err(error)) => return Err(stale(error)),
-            Err(_) => {
-                tracing::debug!(job.id = %video, "the store is slow to take progress");
-                return Ok(());
-            }
+            Err(error) => return Err(stale(error)),
         };
         if let Some(held) = self.state().leases.get(video, beat.epoch) {
             held.recorded(job);

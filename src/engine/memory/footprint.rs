@@ -4,7 +4,7 @@
 use super::plan::{Part, PartKey, StageNeed};
 use crate::domain::linear::LinearCompute;
 use crate::domain::memory::PartKind;
-use crate::domain::video::AttentionType;
+use crate::domain::video::{AttentionType, FRAMES_PER_LATENT};
 use crate::engine::models::{ExpectedTensor, TensorKind, umt5, vae, wan};
 use crate::engine::weights::{Architecture, Expert, Model, Network};
 
@@ -36,8 +36,6 @@ pub struct Workload {
 pub const LATENTS_PER_CHUNK: usize = 2;
 pub const FEWEST_LATENTS_PER_CHUNK: usize = 1;
 
-/// Frames of pixels for each latent frame.
-const FRAMES_PER_LATENT: usize = 4;
 /// Texts whose embeddings are kept: enough for a caller who tries seeds on a few prompts.
 pub const REMEMBERED_TEXTS: usize = 8;
 /// Pixels of a latent's side.
@@ -160,7 +158,7 @@ impl Workload {
         let [frames, height, width] = self.latent();
         let Architecture { transformer, vae, text_encoder, max_tokens, .. } = architecture;
         let element = self.element;
-        let still = [1 + FRAMES_PER_LATENT * (frames - 1), height * SIDE, width * SIDE];
+        let still = [1 + FRAMES_PER_LATENT as usize * (frames - 1), height * SIDE, width * SIDE];
         let computed = match kind {
             PartKind::TextEncoder => {
                 umt5::text_work(text_encoder, *max_tokens, text_encoder.element(element))

@@ -2,6 +2,7 @@
 
 use super::conditions::Conditions;
 use super::engine::Connection;
+use super::records::settle;
 use super::rows::{all, json, to_json};
 use super::{SqlStore, endpoints};
 use crate::domain::clock::UnixMillis;
@@ -34,10 +35,7 @@ impl DeliveryStore for SqlStore {
                     insert(connection, delivery).await?;
                 }
                 if let Some(event) = settles {
-                    let settle = connection
-                        .query("update events set settled = 1, facts = null where id = $1")
-                        .bind(event.to_string());
-                    settle.run().await?;
+                    settle(connection, event).await?;
                 }
                 Ok(())
             })

@@ -1,12 +1,13 @@
 //! The outbox, bookings and estimates in SQL.
 
 use super::SqlStore;
+use super::engine::Connection;
 use super::rows::{all, event, json, to_json};
 use crate::domain::estimate::Estimate;
 use crate::domain::event::Event;
 use crate::domain::id::{EventId, VideoId};
 use crate::domain::usage::UsageRecord;
-use crate::store::{EstimateStore, OutboxStore, Pending, Reach, UsageQuery, UsageStore};
+use crate::store::{EstimateStore, OutboxStore, Pending, Reach, StoreError, UsageQuery, UsageStore};
 
 impl OutboxStore for SqlStore {
     fn pending_events(&self, limit: u32) -> Pending<'_, Vec<Event>> {
@@ -33,17 +34,15 @@ impl OutboxStore for SqlStore {
     }
 
     fn settle_event(&self, event: EventId) -> Pending<'_, ()> {
-        Box::pin(self.writer.run(move |connection| {
-            Box::pin(async move {
-                connection
-                    .query("update events set settled = 1, facts = null where id = $1")
-                    .bind(event.to_string())
-                    .run()
-                    .await?;
-                Ok(())
-            })
-        }))
+        Box::pin(self.writer.run(move |connection| Box::pin(settle(connection, event))))
     }
+}
+
+/// What was kept for the telling is forgotten.
+pub(super) async fn settle(connection: &mut Connection, event: EventId) -> Result<(), StoreError> {
+    let sql = "update events set settled = 1, facts = null where id = $1";
+    connection.query(sql).bind(event.to_string()).run().await?;
+    Ok(())
 }
 
 impl UsageStore for SqlStore {
